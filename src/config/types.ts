@@ -1,0 +1,69 @@
+/**
+ * A configuration after it was read and checked: every name resolved, every unit in the name, every default filled in.
+ */
+import type { PeerProtocol } from "../address.ts";
+import type { LogFormat, LogLevel } from "../log.ts";
+
+export interface Config {
+  /** Absolute path of the file this came from. */
+  readonly path: string;
+  readonly refreshIntervalMs: number;
+  /** Longest time between two looks at the store while a peer is not reachable; default 30 s. */
+  readonly pollIntervalMaxMs: number;
+  readonly log: { readonly level: LogLevel; readonly format?: LogFormat };
+  readonly stun: { readonly servers: readonly StunServer[] };
+  readonly health: { readonly fixedRetries: number };
+  readonly interfaces: readonly InterfaceConfig[];
+  readonly plugins: readonly PluginConfig[];
+}
+
+export interface StunServer {
+  /** Host name or IP literal without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+export type InterfaceProtocol = "ipv4" | "ipv6" | "dualstack";
+
+export interface InterfaceConfig {
+  readonly name: string;
+  readonly protocol: InterfaceProtocol;
+  /** FreeBSD and macOS: interfaces to capture on. */
+  readonly listenInterfaces: readonly string[];
+  /** FreeBSD and macOS: capture on the interface of the default route. */
+  readonly listenDefaultRoute: boolean;
+  readonly peers: readonly PeerConfig[];
+}
+
+export interface PeerConfig {
+  readonly name: string;
+  readonly description?: string;
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array;
+  /** Name of a PluginConfig of this config. */
+  readonly plugin: string;
+  readonly protocol: PeerProtocol;
+  readonly ping?: PingConfig;
+}
+
+/** Present only when ping is enabled. */
+export interface PingConfig {
+  /** IP literal, or a name to resolve. */
+  readonly target: string;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+}
+
+export interface PluginConfig {
+  /** Name of the instance. */
+  readonly name: string;
+  /** Key into the plugin table: `exec`, `shell`, or a builtin's name such as `file`. */
+  readonly kind: string;
+  readonly dedup: boolean;
+  /** Deadline of one call. */
+  readonly timeoutMs: number;
+  /** Calls of this instance that may run at the same time. */
+  readonly concurrency: number;
+  /** Checked by the plugin's own schema. */
+  readonly options: unknown;
+}

@@ -1,0 +1,80 @@
+/**
+ * The one error class of the program, and the table of its codes.
+ *
+ * Every code says what a person can do about it (docs/errors.md has one line per code; a test compares the two).
+ * `exitCode` is what a command ends with when this error ends it (sysexits.h); the daemon itself ends only for codes
+ * with `fatal: true`, everything else it logs and retries.
+ */
+
+interface ErrorKind {
+  /** Exit status from sysexits.h: 64 usage, 66 no input, 69 unavailable, 75 temporary failure, 77 permission, 78 config. */
+  readonly exitCode: number;
+  /** True when waiting cannot help: the daemon ends. */
+  readonly fatal: boolean;
+}
+
+export const errorKinds = {
+  USAGE: { exitCode: 64, fatal: true },
+  CONFIG_NOT_FOUND: { exitCode: 66, fatal: true },
+  CONFIG_UNREADABLE: { exitCode: 66, fatal: true },
+  CONFIG_INVALID: { exitCode: 78, fatal: true },
+  SECRET_UNREADABLE: { exitCode: 78, fatal: true },
+  PLATFORM_UNSUPPORTED: { exitCode: 69, fatal: true },
+  NATIVE_UNAVAILABLE: { exitCode: 69, fatal: true },
+  PERMISSION_DENIED: { exitCode: 77, fatal: true },
+  SYSTEM_CALL_FAILED: { exitCode: 75, fatal: false },
+  WG_TOOL_MISSING: { exitCode: 69, fatal: false },
+  WG_DEVICE_NOT_FOUND: { exitCode: 69, fatal: false },
+  WG_DEVICE_NOT_READY: { exitCode: 75, fatal: false },
+  WG_PEER_NOT_FOUND: { exitCode: 75, fatal: false },
+  WG_REPLY_INVALID: { exitCode: 75, fatal: false },
+  WG_FAILED: { exitCode: 75, fatal: false },
+  STUN_NO_ANSWER: { exitCode: 75, fatal: false },
+  STUN_NAME_UNRESOLVED: { exitCode: 75, fatal: false },
+  STORE_UNAVAILABLE: { exitCode: 75, fatal: false },
+  STORE_FAILED: { exitCode: 75, fatal: false },
+  STORE_REPLY_INVALID: { exitCode: 75, fatal: false },
+  RECORD_UNREADABLE: { exitCode: 75, fatal: false },
+  RECORD_INVALID: { exitCode: 75, fatal: false },
+  RECORD_REFLECTED: { exitCode: 75, fatal: false },
+  RECORD_ROLLED_BACK: { exitCode: 75, fatal: false },
+  RECORD_NO_FAMILY: { exitCode: 75, fatal: false },
+  KEY_INVALID: { exitCode: 78, fatal: false },
+  TIMEOUT: { exitCode: 75, fatal: false },
+} as const satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof errorKinds;
+
+/** A failure with a stable code. `message` reads "Cannot do X: why", without a final period and without secrets. */
+export class StunmeshError extends Error {
+  override readonly name = "StunmeshError";
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { readonly cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/** True for the AbortError that an aborted AbortSignal makes: somebody stopped the work, nothing failed. */
+export function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError";
+}
+
+/** The code of a StunmeshError, else undefined. */
+export function errorCode(error: unknown): ErrorCode | undefined {
+  return error instanceof StunmeshError ? error.code : undefined;
+}
+
+/** One line for a person: the message of `error`, followed by the messages of its causes that add something. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const parts = [error.message];
+  let cause = error.cause;
+  while (cause instanceof Error && parts.length < 5) {
+    const { message } = cause;
+    if (message !== "" && !parts.some((part) => part.includes(message))) parts.push(message);
+    cause = cause.cause;
+  }
+  return parts.join(": ");
+}

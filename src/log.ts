@@ -1,0 +1,80 @@
+/**
+ * Logging: pino, writing to our own destination. The message is a constant; everything variable is a field of the closed
+ * list below. `info` is a change; a healthy hour is silent. Keys, tokens and sealed values are never fields.
+ */
+import { writeSync } from "node:fs";
+import pino from "pino";
+import pretty from "pino-pretty";
+
+export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+export type LogLevel = (typeof logLevels)[number];
+export type LogFormat = "console" | "json";
+
+/** Every field a log line can have (docs/operations.md explains them). */
+export interface LogFields {
+  readonly component?: string;
+  readonly interface?: string;
+  readonly peer?: string;
+  readonly plugin?: string;
+  readonly family?: string;
+  readonly server?: string;
+  /** Own mapped addresses. */
+  readonly ipv4?: string;
+  readonly ipv6?: string;
+  readonly endpoint?: string;
+  readonly previous?: string;
+  readonly mapping?: string;
+  readonly reason?: string;
+  readonly hint?: string;
+  readonly code?: string;
+  readonly err?: string;
+  readonly ms?: number;
+  readonly count?: number;
+  readonly retryInMs?: number;
+  readonly path?: string;
+  readonly version?: string;
+  readonly names?: readonly string[];
+  readonly port?: number;
+}
+
+export interface Log {
+  trace(fields: LogFields, message: string): void;
+  debug(fields: LogFields, message: string): void;
+  info(fields: LogFields, message: string): void;
+  warn(fields: LogFields, message: string): void;
+  error(fields: LogFields, message: string): void;
+  child(fields: LogFields): Log;
+}
+
+interface LogOptions {
+  readonly level: LogLevel;
+  /** undefined: console on a terminal, else json. */
+  readonly format?: LogFormat | undefined;
+  /** File descriptor to write to. */
+  readonly fd: 1 | 2;
+}
+
+/** Makes the program's logger. Never throws and never blocks the exit, also when the output is a closed pipe or a full disk. */
+export function createLog({ level, format, fd }: LogOptions): Log {
+  const isTerminal = (fd === 1 ? process.stdout : process.stderr).isTTY === true;
+  const write = (line: string) => {
+    try {
+      writeSync(fd, line);
+    } catch {
+      // Nobody reads the log or the disk is full: losing the line is better than ending the daemon.
+    }
+  };
+  const options = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  if ((format ?? (isTerminal ? "console" : "json")) === "json") return pino(options, { write });
+  const formatLine = pretty.prettyFactory({
+    colorize: isTerminal,
+    singleLine: true,
+    translateTime: "SYS:HH:MM:ss.l",
+  });
+  return pino(options, { write: (line: string) => write(formatLine(line)) });
+}

@@ -1,0 +1,66 @@
+/**
+ * What the program needs from an operating system. Nothing here knows what STUN or WireGuard is: the caller says which
+ * datagrams it wants by one 32-bit word of their payload.
+ */
+import type { Family, TransportAddress } from "../address.ts";
+
+export interface Platform {
+  readonly name: "linux" | "freebsd" | "darwin";
+  /**
+   * Opens a probe socket. Throws PERMISSION_DENIED (with the capability or right that is missing and how to grant it)
+   * or SYSTEM_CALL_FAILED.
+   */
+  openProbeSocket(options: ProbeSocketOptions): Promise<ProbeSocket>;
+  /** Opens one ICMP socket for all ping targets of a family behind a network interface. Throws as openProbeSocket does. */
+  openPinger(options: PingerOptions): Promise<Pinger>;
+}
+
+export interface Closable {
+  close(): Promise<void>;
+}
+
+/** Sends from, and listens beside, a UDP port that another socket (WireGuard's) is bound to. */
+export interface ProbeSocket extends Closable {
+  /** Sends one UDP datagram from the local port. Rejects with SYSTEM_CALL_FAILED (no route, interface down, ...). */
+  send(payload: Uint8Array, to: TransportAddress): Promise<void>;
+}
+
+export interface ProbeSocketOptions {
+  readonly family: Family;
+  /** 1..65535, the port WireGuard listens on. */
+  readonly localPort: number;
+  /** fwmark of the WireGuard device, 0 = none. */
+  readonly firewallMark: number;
+  /** Interfaces to capture on (FreeBSD, macOS); empty = choose. Linux takes no notice. */
+  readonly interfaces: readonly string[];
+  /** The WireGuard interface itself, which is never captured on. */
+  readonly excludeInterface: string;
+  /** Deliver only datagrams to `localPort` whose 32-bit big-endian word at `offset` of the UDP payload is `value`. */
+  readonly match: { readonly offset: number; readonly value: number };
+  /** Called for each datagram from the moment the socket is open until close() resolves. Must not throw. */
+  onDatagram(datagram: Datagram): void;
+}
+
+export interface Datagram {
+  /** UDP payload; the receiver may keep it. */
+  readonly payload: Uint8Array;
+  readonly from: TransportAddress;
+}
+
+export interface PingerOptions {
+  readonly family: Family;
+  /** Echo requests leave by this interface and only answers that come in by it count. */
+  readonly interface: string;
+}
+
+export interface Pinger extends Closable {
+  /**
+   * Sends one ICMP echo request to `target` (an IP literal of the pinger's family) and resolves with the round-trip
+   * time in milliseconds, or undefined when no answer came within `timeoutMs`. Rejects with SYSTEM_CALL_FAILED when
+   * the request could not be sent, with the signal's reason when aborted.
+   */
+  ping(
+    target: string,
+    options: { readonly timeoutMs: number; readonly signal: AbortSignal },
+  ): Promise<number | undefined>;
+}
