@@ -39,3 +39,15 @@ export async function withDeadline<T>(options: DeadlineOptions, call: (signal: A
     await timer;
   }
 }
+
+/** Resolves when `promise` settles (either way) or after `ms`, whichever is first; rejects only when aborted. */
+export async function settledWithin(
+  promise: Promise<unknown>,
+  { clock, ms, signal }: { readonly clock: Clock; readonly ms: number; readonly signal: AbortSignal },
+): Promise<void> {
+  const stopTimer = new AbortController();
+  const timer = clock.sleep(ms, AbortSignal.any([stopTimer.signal, signal])).catch(() => undefined);
+  await Promise.race([promise.catch(() => undefined), timer]);
+  stopTimer.abort();
+  signal.throwIfAborted();
+}

@@ -1,0 +1,139 @@
+/**
+ * Getting a peer reachable: pure policy. What is known about a peer and the time go in, what to do comes out.
+ *
+ * The first rule is never to touch a tunnel that works: WireGuard follows a peer that moves by itself, and an endpoint
+ * from a store is at best as good as the address its packets really come from.
+ */
+import {
+  type EndpointRecord,
+  type PeerProtocol,
+  sameTransportAddress,
+  selectEndpoints,
+  type TransportAddress,
+} from "./address.ts";
+
+/** WireGuard drops a session this long after its handshake (REJECT_AFTER_TIME of the protocol). */
+const SESSION_LIFETIME_MS = 180_000;
+/** Bytes from a peer within this time mean WireGuard just heard from it: its handshakes are 5 s apart. */
+const RECEIVING_MS = 15_000;
+/** A candidate that brought no handshake in this time gives way to the other family. Three handshake attempts of WireGuard. */
+export const CANDIDATE_TRIAL_MS = 15_000;
+const FIRST_POLL_MS = 1_000;
+
+/** What a look at the device says about one peer. */
+export interface PeerReading {
+  /** Wall clock, milliseconds since 1970. */
+  readonly latestHandshakeMs?: number;
+  readonly receivedBytes: number;
+  readonly endpoint?: TransportAddress;
+}
+
+/** What several looks at the device say about one peer. Times are of the monotonic clock, in milliseconds. */
+export interface Observation {
+  readonly latestHandshakeMs?: number | undefined;
+  readonly receivedBytes: number;
+  /** When the handshake took place, as far as we can tell; undefined when there was none. */
+  readonly handshakeAtMs?: number | undefined;
+  /** When received bytes were last seen growing. */
+  readonly receivedAtMs?: number | undefined;
+}
+
+/**
+ * Adds a look at the device to what is known. The age of the first handshake seen is taken from the wall clock; later
+ * ones count from when they were noticed, so that a clock that jumps neither kills nor revives a tunnel.
+ */
+export function observePeer(
+  before: Observation | undefined,
+  reading: PeerReading,
+  time: { readonly nowMs: number; readonly monotonicMs: number },
+): Observation {
+  const { latestHandshakeMs, receivedBytes } = reading;
+  const grew = before !== undefined && receivedBytes > before.receivedBytes;
+  return {
+    latestHandshakeMs,
+    receivedBytes,
+    handshakeAtMs: handshakeAt(before, latestHandshakeMs, time),
+    receivedAtMs: grew ? time.monotonicMs : before?.receivedAtMs,
+  };
+}
+
+function handshakeAt(
+  before: Observation | undefined,
+  latestHandshakeMs: number | undefined,
+  { nowMs, monotonicMs }: { readonly nowMs: number; readonly monotonicMs: number },
+): number | undefined {
+  if (latestHandshakeMs === undefined) return undefined;
+  if (before === undefined) return monotonicMs - Math.max(0, nowMs - latestHandshakeMs);
+  return latestHandshakeMs === before.latestHandshakeMs ? before.handshakeAtMs : monotonicMs;
+}
+
+/**
+ * alive      the tunnel works
+ * receiving  no session, but WireGuard hears from the peer, and so knows where it is better than any record does
+ * silent     nothing is heard
+ */
+export type Liveness = "alive" | "receiving" | "silent";
+
+/** `ping` is the verdict of a health check through the tunnel, when there is one; it outweighs the handshake's age. */
+export function judgeLiveness(
+  observation: Observation,
+  options: { readonly monotonicMs: number; readonly ping?: "answered" | "missed" | undefined },
+): Liveness {
+  const { monotonicMs, ping } = options;
+  if (ping === "answered") return "alive";
+  const { handshakeAtMs, receivedAtMs } = observation;
+  const inSession = handshakeAtMs !== undefined && monotonicMs - handshakeAtMs < SESSION_LIFETIME_MS;
+  if (inSession && ping !== "missed") return "alive";
+  const heard = receivedAtMs !== undefined && monotonicMs - receivedAtMs < RECEIVING_MS;
+  return heard && !inSession ? "receiving" : "silent";
+}
+
+/** The endpoint that is being tried, and since when (monotonic clock). */
+export interface Trial {
+  readonly endpoint: TransportAddress;
+  readonly sinceMs: number;
+}
+
+export type Decision =
+  /** The tunnel works, or WireGuard hears the peer: write nothing. */
+  | { readonly action: "leave" }
+  /** Write this endpoint, then send a packet through the tunnel. */
+  | { readonly action: "set"; readonly endpoint: TransportAddress }
+  /** The endpoint is what we would write: send a packet through the tunnel, so that WireGuard tries again. */
+  | { readonly action: "send" }
+  /** Nothing is known about where the peer is. */
+  | { readonly action: "wait" };
+
+/** Decides what to do about one peer. `record` is the newest accepted record, `current` WireGuard's endpoint. */
+export function decide(situation: {
+  readonly liveness: Liveness;
+  readonly record: EndpointRecord | undefined;
+  readonly protocol: PeerProtocol;
+  readonly current: TransportAddress | undefined;
+  readonly trial: Trial | undefined;
+  readonly monotonicMs: number;
+}): Decision {
+  const { liveness, record, protocol, current, trial, monotonicMs } = situation;
+  if (liveness === "alive") return { action: "leave" };
+  const candidates = selectEndpoints(record ?? {}, protocol);
+  const [first] = candidates;
+  if (first === undefined) return { action: current ? "send" : "wait" };
+  if (liveness === "receiving" && current) return { action: "send" };
+  const position = candidates.findIndex((candidate) => sameTransportAddress(candidate, current));
+  if (position < 0) return { action: "set", endpoint: first };
+  const next = candidates[(position + 1) % candidates.length] ?? first;
+  const tried = trial !== undefined && sameTransportAddress(trial.endpoint, current);
+  const expired = tried && monotonicMs - trial.sinceMs >= CANDIDATE_TRIAL_MS;
+  if (expired && !sameTransportAddress(next, current)) return { action: "set", endpoint: next };
+  return { action: "send" };
+}
+
+/**
+ * How long to wait before look number `attempt` (from 0) at the store while a peer is not reachable: 1, 2, 4, 8 s ...
+ * up to `maxMs`, with a jitter of 15 % (`random` is in 0..1), so that many hosts do not ask at the same moment.
+ */
+export function pollDelayMs(attempt: number, options: { readonly maxMs: number; readonly random: number }): number {
+  const { maxMs, random } = options;
+  const base = FIRST_POLL_MS * 2 ** Math.min(attempt, 20);
+  return Math.min(maxMs, base * (0.85 + 0.3 * random));
+}

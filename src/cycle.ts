@@ -1,0 +1,162 @@
+/**
+ * What a refresh is. Read this first.
+ *
+ * For one interface: learn the own public address from WireGuard's port, seal it for the peer and leave it in the store,
+ * read what the peer left there, and tell WireGuard where the peer is, unless the tunnel works already. Peers share one
+ * discovery and are otherwise independent: what fails or hangs for one does not delay another.
+ */
+import type { EndpointRecord } from "./address.ts";
+import type { Clock } from "./clock.ts";
+import type { InterfaceConfig } from "./config/types.ts";
+import { settledWithin } from "./deadline.ts";
+import { isAbort, StunmeshError } from "./errors.ts";
+import { fetchRecord, type NamedStore, publishRecord } from "./exchange.ts";
+import { createFailureLog } from "./failures.ts";
+import type { Log } from "./log.ts";
+import { createOwnAddress, type Discover, type OwnAddress } from "./own-address.ts";
+import { createPeerState, type PeerState } from "./peer-state.ts";
+import type { Provoker } from "./provoke.ts";
+import type { Occasion } from "./publishing.ts";
+import { sameEndpoints } from "./record.ts";
+import { createSettler, type Settler } from "./settle.ts";
+import type { WireGuardControl, WireGuardDevice } from "./wg/types.ts";
+
+/** How long fetching waits for publishing. The peer should find our record when it acts on its own, but a hung store must not keep us from reading. */
+const PUBLISH_HEAD_START_MS = 2_000;
+
+export interface CycleDeps {
+  readonly config: InterfaceConfig;
+  readonly wireguard: WireGuardControl;
+  readonly discover: Discover;
+  readonly provoker: Provoker;
+  readonly stores: ReadonlyMap<string, NamedStore>;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Verdict of a health check through the tunnel; undefined = none. */
+  readonly ping?: (peer: PeerState) => "answered" | "missed" | undefined;
+  /** Called when a packet through the tunnel was answered. */
+  onAnswer(peer: PeerState): void;
+  /** Called when the own addresses are new or changed. */
+  onOwnAddress(device: WireGuardDevice, own: EndpointRecord): void;
+}
+
+export interface RefreshRequest {
+  readonly device: WireGuardDevice;
+  readonly occasion: Occasion;
+  /** An own address this young is good enough; 0 = discover now. */
+  readonly maxDiscoveryAgeMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** How a refresh of one peer ended. */
+export interface PeerOutcome {
+  readonly peer: string;
+  readonly published: "published" | "unchanged" | "failed";
+  /** `skipped`: the tunnel works, so there was nothing to ask. */
+  readonly fetched: "changed" | "unchanged" | "absent" | "skipped" | "failed";
+  /** What was done to the endpoint; `missing`: the peer is not on the device. */
+  readonly settled: "leave" | "set" | "send" | "wait" | "missing" | "failed";
+  /** The first thing that failed, for a person. */
+  readonly error?: unknown;
+}
+
+export interface Cycle {
+  /** State of every configured peer, by name. */
+  readonly peers: ReadonlyMap<string, PeerState>;
+  readonly own: OwnAddress;
+  readonly observe: Settler["observe"];
+  /** Refreshes one peer. Rejects only when aborted; every failure is logged and in the outcome. */
+  refreshPeer(peer: PeerState, request: RefreshRequest): Promise<PeerOutcome>;
+  /** The first half alone: discover and publish. */
+  publish(peer: PeerState, request: RefreshRequest): Promise<PeerOutcome["published"]>;
+  /** The second half alone: fetch and settle. */
+  establish(peer: PeerState, request: RefreshRequest): Promise<Pick<PeerOutcome, "fetched" | "settled">>;
+}
+
+export function createCycle(deps: CycleDeps): Cycle {
+  const { config, clock, log, stores } = deps;
+  const own = createOwnAddress({ config, discover: deps.discover, clock, log, onChange: deps.onOwnAddress });
+  const settler = createSettler({ ...deps, interface: config.name });
+  const failures = createFailureLog(log);
+  const peers = new Map(config.peers.map((peer) => [peer.name, createPeerState(peer)]));
+
+  async function publish(peer: PeerState, request: RefreshRequest): Promise<"published" | "unchanged"> {
+    const { device, maxDiscoveryAgeMs, occasion, signal } = request;
+    const addresses = await own.learn(device, { maxAgeMs: maxDiscoveryAgeMs, signal });
+    return publishRecord(peer, { device, own: addresses, occasion, signal, stores, clock, log });
+  }
+
+  async function fetch(peer: PeerState, { device, signal }: RefreshRequest): Promise<PeerOutcome["fetched"]> {
+    if (peer.liveness === "alive") return "skipped";
+    return fetchRecord(peer, { device, own: own.current(), signal, stores, clock, log });
+  }
+
+  function settle(peer: PeerState, { moved, signal }: { readonly moved: boolean; readonly signal: AbortSignal }) {
+    return settler.settle(peer, { always: moved ? "send" : undefined, signal });
+  }
+
+  /** Runs one step of `peer`; logs a failure, once while it lasts, and keeps the first one in `errors`. */
+  async function step<T>(
+    peer: PeerState,
+    { name, errors, run }: { readonly name: string; readonly errors: unknown[]; run(): Promise<T> },
+  ): Promise<T | "failed"> {
+    const what = `${name} ${peer.config.name}`;
+    const fields = { peer: peer.config.name, plugin: peer.config.plugin };
+    try {
+      const result = await run();
+      failures.ended(what, { message: `${name} works again`, fields });
+      return result;
+    } catch (error) {
+      if (isAbort(error)) throw error;
+      errors.push(error);
+      // One line per failed discovery is enough: own-address.ts has written it.
+      if (!(error instanceof StunmeshError && error.code.startsWith("STUN_"))) {
+        failures.failed(what, error, { message: `${name} failed`, fields });
+      }
+      return "failed";
+    }
+  }
+
+  async function refreshPeer(peer: PeerState, request: RefreshRequest): Promise<PeerOutcome> {
+    const { signal } = request;
+    const errors: unknown[] = [];
+    const before = peer.published?.endpoints;
+    const publishing = step(peer, { name: "publish", errors, run: () => publish(peer, request) });
+    await settledWithin(publishing, { clock, ms: PUBLISH_HEAD_START_MS, signal });
+    const fetched = await step(peer, { name: "fetch", errors, run: () => fetch(peer, request) });
+    const moved = movedSince(before);
+    let settled = await step(peer, { name: "settle", errors, run: () => settle(peer, { moved, signal }) });
+    const published = await publishing;
+    // Publishing took longer than its head start and brought a new address only now.
+    if (!moved && movedSince(before)) {
+      settled = await step(peer, { name: "settle", errors, run: () => settle(peer, { moved: true, signal }) });
+    }
+    const [error] = errors;
+    return { peer: peer.config.name, published, fetched, settled, ...(error !== undefined && { error }) };
+  }
+
+  /** True when the own address is another than the one a peer was told before: our NAT has to be opened for it again. */
+  function movedSince(before: EndpointRecord | undefined): boolean {
+    return before !== undefined && !sameEndpoints(before, own.current());
+  }
+
+  return {
+    peers,
+    own,
+    observe: settler.observe,
+    refreshPeer,
+    async publish(peer, request) {
+      return step(peer, { name: "publish", errors: [], run: () => publish(peer, request) });
+    },
+    async establish(peer, request) {
+      const errors: unknown[] = [];
+      const fetched = await step(peer, { name: "fetch", errors, run: () => fetch(peer, request) });
+      const settled = await step(peer, {
+        name: "settle",
+        errors,
+        run: () => settle(peer, { moved: false, signal: request.signal }),
+      });
+      return { fetched, settled };
+    },
+  };
+}

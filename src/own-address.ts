@@ -1,0 +1,108 @@
+/**
+ * The addresses this interface is reachable at: discovered by STUN, one discovery at a time for everybody who asks.
+ */
+import {
+  type EndpointRecord,
+  type Family,
+  formatTransportAddress,
+  sameTransportAddress,
+  type TransportAddress,
+} from "./address.ts";
+import type { Clock } from "./clock.ts";
+import type { InterfaceConfig } from "./config/types.ts";
+import { StunmeshError } from "./errors.ts";
+import { createFailureLog } from "./failures.ts";
+import type { Log } from "./log.ts";
+import type { WireGuardDevice } from "./wg/types.ts";
+
+/** One family's answer of a STUN discovery from the port of `device`. */
+export interface Discovered {
+  /** The mapped address. */
+  readonly address: TransportAddress;
+  /** Transport address of the server that answered, as text. */
+  readonly server: string;
+  readonly rttMs: number;
+}
+
+export type Discover = (
+  device: WireGuardDevice,
+  options: { readonly family: Family; readonly signal: AbortSignal },
+) => Promise<Discovered>;
+
+export interface OwnAddress {
+  /** What is known now, without asking. */
+  current(): EndpointRecord | undefined;
+  /**
+   * Discovers, unless the last answer is younger than `maxAgeMs`. A family that fails is logged and left out of a
+   * dual-stack record; throws STUN_NO_ANSWER and the like when there is no answer at all. A discovery under way is
+   * shared.
+   */
+  learn(
+    device: WireGuardDevice,
+    options: { readonly maxAgeMs: number; readonly signal: AbortSignal },
+  ): Promise<EndpointRecord>;
+}
+
+export function createOwnAddress(options: {
+  readonly config: InterfaceConfig;
+  readonly discover: Discover;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Called when the addresses differ from those known before, also the first time. */
+  onChange(device: WireGuardDevice, own: EndpointRecord): void;
+}): OwnAddress {
+  const { config, discover, clock, log, onChange } = options;
+  const failures = createFailureLog(log);
+  const families: readonly Family[] = config.protocol === "dualstack" ? ["ipv4", "ipv6"] : [config.protocol];
+  let known: { readonly record: EndpointRecord; readonly atMs: number; readonly port: number } | undefined;
+  let underWay: Promise<EndpointRecord> | undefined;
+
+  async function discoverAll(device: WireGuardDevice, signal: AbortSignal): Promise<EndpointRecord> {
+    const results = await Promise.allSettled(families.map((family) => discover(device, { family, signal })));
+    signal.throwIfAborted();
+    const before = known?.record;
+    const record: { [family in Family]?: TransportAddress } = {};
+    let failure: unknown;
+    results.forEach((result, index) => {
+      const family = families[index] ?? "ipv4";
+      if (result.status === "fulfilled") {
+        record[family] = result.value.address;
+        failures.ended(family, { message: "discovery works again", fields: { family } });
+        report(family, result.value, before?.[family]);
+      } else {
+        failure ??= result.reason;
+        failures.failed(family, result.reason, { message: "discovery failed", fields: { family } });
+      }
+    });
+    if (!record.ipv4 && !record.ipv6) {
+      throw failure ?? new StunmeshError("STUN_NO_ANSWER", "Cannot discover the own address: no family is wanted");
+    }
+    known = { record, atMs: clock.monotonic(), port: device.listenPort };
+    const changed = families.some((family) => !sameTransportAddress(record[family], before?.[family]));
+    if (changed) onChange(device, record);
+    return record;
+  }
+
+  function report(family: Family, { address, server, rttMs }: Discovered, before: TransportAddress | undefined): void {
+    const line = { [family]: formatTransportAddress(address), server, ms: round(rttMs) };
+    const message = family === "ipv4" ? "discovered IPv4 endpoint" : "discovered IPv6 endpoint";
+    if (sameTransportAddress(address, before)) log.debug(line, message);
+    else log.info({ ...line, ...(before && { previous: formatTransportAddress(before) }) }, message);
+  }
+
+  return {
+    current: () => known?.record,
+    async learn(device, { maxAgeMs, signal }) {
+      if (known && known.port === device.listenPort && clock.monotonic() - known.atMs < maxAgeMs) return known.record;
+      underWay ??= discoverAll(device, signal).finally(() => {
+        underWay = undefined;
+      });
+      return underWay;
+    },
+  };
+}
+
+/** Milliseconds with one decimal, for a log line. */
+export function round(ms: number): number {
+  return Math.round(ms * 10) / 10;
+}

@@ -1,0 +1,25 @@
+/** What the daemon remembers about one peer of one interface, for as long as it runs. */
+import type { PeerConfig } from "./config/types.ts";
+import type { Liveness, Observation, Trial } from "./convergence.ts";
+import type { Publication } from "./publishing.ts";
+import type { PeerRecord } from "./record.ts";
+
+export interface PeerState {
+  readonly config: PeerConfig;
+  /** What was last written to the store for this peer. */
+  published?: Publication;
+  /** Own sequence number, the last one used. */
+  sequence?: number;
+  /** Newest record accepted from the peer. */
+  record?: PeerRecord;
+  /** Highest sequence number accepted from the peer. */
+  recordSequence?: number;
+  observation?: Observation;
+  liveness: Liveness;
+  /** The endpoint that is being tried. */
+  trial?: Trial;
+}
+
+export function createPeerState(config: PeerConfig): PeerState {
+  return { config, liveness: "silent" };
+}

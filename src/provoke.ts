@@ -1,0 +1,93 @@
+/**
+ * Makes WireGuard send: one ICMP echo request through the tunnel. WireGuard sends nothing by itself when an endpoint
+ * changes, and the NAT on this side opens only for what goes out.
+ */
+import type { Family } from "./address.ts";
+import { parseIp } from "./address.ts";
+import type { Pinger, PingerOptions } from "./platform/types.ts";
+
+/** How long an answer is waited for: long enough for a handshake and a round trip, and no more than that. */
+const ANSWER_TIMEOUT_MS = 2_000;
+
+/** Addresses of documentation (RFC 5737, RFC 3849): for a peer that takes everything and names no address of its own. */
+const ANY_TARGET: Readonly<Record<Family, string>> = { ipv4: "192.0.2.1", ipv6: "2001:db8::1" };
+
+/**
+ * Chooses what to ping so that the packet goes to the peer: its ping target if that is an address, else the first
+ * allowed host address, else the first host of the first allowed network; undefined when nothing is allowed.
+ */
+export function selectProvokeTarget(
+  pingTarget: string | undefined,
+  allowedIps: readonly string[],
+): { readonly family: Family; readonly target: string } | undefined {
+  const asAddress = pingTarget === undefined ? undefined : parseIp(pingTarget);
+  if (pingTarget !== undefined && asAddress) return { family: familyOf(asAddress), target: pingTarget };
+  const networks = allowedIps.flatMap((text) => parseNetwork(text) ?? []);
+  const host = networks.find(({ bytes, prefix }) => prefix === bytes.length * 8);
+  const network = host ?? networks.find(({ prefix }) => prefix > 0) ?? networks[0];
+  if (!network) return undefined;
+  const family = familyOf(network.bytes);
+  if (network.prefix === 0) return { family, target: ANY_TARGET[family] };
+  return { family, target: host ? network.host : firstHost(network) };
+}
+
+interface Network {
+  readonly host: string;
+  readonly bytes: Uint8Array;
+  readonly prefix: number;
+}
+
+function parseNetwork(text: string): Network | undefined {
+  const [host = "", prefix = ""] = text.split("/");
+  const bytes = parseIp(host);
+  return bytes && /^\d{1,3}$/.test(prefix) ? { host, bytes, prefix: Number(prefix) } : undefined;
+}
+
+/** The first host of a network: its address plus one. A network's address never ends in all ones, so nothing carries. */
+function firstHost({ host, bytes }: Network): string {
+  if (bytes.length === 4) return [...bytes.subarray(0, 3), (bytes[3] ?? 0) | 1].join(".");
+  return host.endsWith("::") ? `${host}1` : host;
+}
+
+function familyOf(bytes: Uint8Array): Family {
+  return bytes.length === 4 ? "ipv4" : "ipv6";
+}
+
+export interface Provoker {
+  /** Sends one echo request; resolves with the round-trip time in ms, or undefined when nothing came back in 2 s. Rejects when it could not be sent. */
+  provoke(
+    target: { readonly family: Family; readonly target: string },
+    signal: AbortSignal,
+  ): Promise<number | undefined>;
+}
+
+/** A provoker for one WireGuard interface. Its sockets are shared while requests are outstanding and closed after. */
+export function createProvoker(options: {
+  readonly interface: string;
+  openPinger(options: PingerOptions): Promise<Pinger>;
+}): Provoker {
+  const open = new Map<Family, { readonly pinger: Promise<Pinger>; users: number }>();
+  return {
+    async provoke({ family, target }, signal) {
+      const shared = open.get(family) ?? {
+        pinger: options.openPinger({ family, interface: options.interface }),
+        users: 0,
+      };
+      open.set(family, shared);
+      shared.users++;
+      try {
+        const pinger = await shared.pinger;
+        return await pinger.ping(target, { timeoutMs: ANSWER_TIMEOUT_MS, signal });
+      } finally {
+        shared.users--;
+        if (shared.users === 0) {
+          open.delete(family);
+          await shared.pinger.then(
+            (pinger) => pinger.close(),
+            () => undefined,
+          );
+        }
+      }
+    },
+  };
+}

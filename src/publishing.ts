@@ -1,0 +1,36 @@
+/** When a record is written to the store: pure policy. */
+import type { EndpointRecord } from "./address.ts";
+import { sameEndpoints } from "./record.ts";
+
+/** A store is trusted to keep an unchanged record this long, however quiet everything is. */
+const REPUBLISH_AFTER_MS = 6 * 3_600_000;
+
+export interface Publication {
+  readonly endpoints: EndpointRecord;
+  /** Monotonic clock. */
+  readonly atMs: number;
+}
+
+/**
+ * interval  the regular refresh
+ * poll      a look between two refreshes, because the peer is not reachable
+ * failure   the tunnel to the peer was just found dead, or somebody asked: the store is not trusted to still have it
+ */
+export type Occasion = "interval" | "poll" | "failure";
+
+/** True when `own` is to be written now. `published` is what was written last, successfully. */
+export function isPublishDue(options: {
+  readonly own: EndpointRecord;
+  readonly published: Publication | undefined;
+  readonly occasion: Occasion;
+  readonly dedup: boolean;
+  readonly expiresAfterMs: number | undefined;
+  readonly monotonicMs: number;
+}): boolean {
+  const { own, published, occasion, dedup, expiresAfterMs, monotonicMs } = options;
+  if (!published || !sameEndpoints(own, published.endpoints) || occasion === "failure") return true;
+  const ageMs = monotonicMs - published.atMs;
+  const keptMs = Math.min(REPUBLISH_AFTER_MS, (expiresAfterMs ?? Number.POSITIVE_INFINITY) / 2);
+  if (ageMs >= keptMs) return true;
+  return occasion === "interval" && !dedup;
+}

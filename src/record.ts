@@ -1,0 +1,168 @@
+/**
+ * What is published for a peer: the storage keys, the plain text inside the box, and the checks on what a peer published.
+ *
+ * Storage keys, box and the members `ipv4` and `ipv6` are STUNMESH-go's and frozen by test vectors. Two more members,
+ * which STUNMESH-go ignores, protect against replay (docs/wire-formats.md):
+ *   seq  a whole number that only grows, so that an older record is noticed
+ *   dir  0 when the sender's public key is the lower one of the two, 1 when it is the higher, so that a record which was
+ *        copied into the other direction's slot is noticed (the box itself is the same in both directions)
+ */
+import { createHash } from "node:crypto";
+import {
+  type EndpointRecord,
+  type Family,
+  formatTransportAddress,
+  parseTransportAddress,
+  sameTransportAddress,
+  whyNotAnEndpoint,
+} from "./address.ts";
+import { openBox, sealBox, sealedChars } from "./box.ts";
+import { StunmeshError } from "./errors.ts";
+
+/** The two ends of a record, 32-byte public keys. */
+export interface Direction {
+  readonly senderKey: Uint8Array;
+  readonly receiverKey: Uint8Array;
+}
+
+export interface PeerRecord {
+  readonly endpoints: EndpointRecord;
+  /** Missing in records of STUNMESH-go. */
+  readonly sequence?: number;
+}
+
+/** Where `senderKey` publishes for `receiverKey`: 40 hexadecimal characters, SHA-1 of the two keys. */
+export function storageKey({ senderKey, receiverKey }: Direction): string {
+  return createHash("sha1").update(senderKey).update(receiverKey).digest("hex");
+}
+
+/**
+ * Seals `record` for the receiver. Members beyond STUNMESH-go's are left out, `seq` first, when the sealed text would
+ * be longer than `maxChars`.
+ */
+export function sealRecord(
+  record: PeerRecord,
+  options: Direction & { readonly privateKey: Uint8Array; readonly maxChars?: number | undefined },
+): string {
+  const { maxChars = Number.POSITIVE_INFINITY } = options;
+  const addresses = encodeAddresses(record.endpoints);
+  const dir = directionBit(options);
+  const candidates = [{ ...addresses, seq: record.sequence, dir }, { ...addresses, dir }, addresses];
+  const texts = candidates.map((candidate) => JSON.stringify(candidate));
+  const plain = texts.find((text) => sealedChars(text.length) <= maxChars) ?? JSON.stringify(addresses);
+  return sealBox(Buffer.from(plain), { privateKey: options.privateKey, peerPublicKey: options.receiverKey });
+}
+
+/**
+ * Opens and checks what the sender published. Throws RECORD_UNREADABLE (not ours to open), RECORD_INVALID (says which
+ * member and why) or RECORD_REFLECTED (it is our own record, put into the peer's place).
+ */
+export function openRecord(sealed: string, options: Direction & { readonly privateKey: Uint8Array }): PeerRecord {
+  const plain = openBox(sealed, { privateKey: options.privateKey, peerPublicKey: options.senderKey });
+  const members = parseMembers(Buffer.from(plain).toString("utf8"));
+  const { seq, dir } = members;
+  if (dir !== undefined && dir !== directionBit(options)) {
+    throw new StunmeshError("RECORD_REFLECTED", "Cannot use a record: this interface published it itself");
+  }
+  const ipv4 = decodeAddress(members, "ipv4");
+  const ipv6 = decodeAddress(members, "ipv6");
+  if (seq !== undefined && !(typeof seq === "number" && Number.isSafeInteger(seq) && seq >= 0)) {
+    throw invalid("seq", "it is not a whole number");
+  }
+  return {
+    endpoints: { ...(ipv4 && { ipv4 }), ...(ipv6 && { ipv6 }) },
+    ...(seq !== undefined && { sequence: seq }),
+  };
+}
+
+/** What this side remembers about a peer's records and its own, to judge the next one. */
+export interface RecordMemory {
+  /** Highest sequence number accepted from the peer. */
+  readonly sequence?: number | undefined;
+  /** Own addresses as they were published last. */
+  readonly own?: EndpointRecord | undefined;
+}
+
+/**
+ * Throws RECORD_ROLLED_BACK when the record is older than one accepted before, and RECORD_REFLECTED when a record that
+ * does not name its direction carries one of our own transport addresses. Nothing can be said about other records
+ * without `seq` and `dir`: they are taken as STUNMESH-go takes them.
+ */
+export function checkFresh({ endpoints, sequence }: PeerRecord, memory: RecordMemory): void {
+  if (sequence !== undefined && memory.sequence !== undefined && sequence < memory.sequence) {
+    throw new StunmeshError(
+      "RECORD_ROLLED_BACK",
+      `Cannot use a record: its sequence number ${sequence} is older than ${memory.sequence}, seen before`,
+    );
+  }
+  for (const family of ["ipv4", "ipv6"] as const) {
+    const address = endpoints[family];
+    if (address && sameTransportAddress(address, memory.own?.[family])) {
+      throw new StunmeshError(
+        "RECORD_REFLECTED",
+        `Cannot use a record: ${formatTransportAddress(address)} is this interface's own address`,
+      );
+    }
+  }
+}
+
+/** Same addresses in both; sequence numbers do not matter. */
+export function sameEndpoints(a: EndpointRecord | undefined, b: EndpointRecord | undefined): boolean {
+  return sameTransportAddress(a?.ipv4, b?.ipv4) && sameTransportAddress(a?.ipv6, b?.ipv6);
+}
+
+/** Before this, a clock was never set: a sequence number made from it would be refused as rolled back later. */
+const PLAUSIBLE_CLOCK_MS = Date.UTC(2026, 0, 1);
+
+/** The sequence number after `previous`: seconds since 1970, but always growing; undefined while the clock is not set. */
+export function nextSequence(nowMs: number, previous: number | undefined): number | undefined {
+  if (nowMs < PLAUSIBLE_CLOCK_MS && previous === undefined) return undefined;
+  return Math.max(Math.floor(nowMs / 1000), (previous ?? 0) + 1);
+}
+
+function encodeAddresses(endpoints: EndpointRecord): { readonly [family in Family]?: string } {
+  return {
+    ...(endpoints.ipv4 && { ipv4: formatTransportAddress(endpoints.ipv4) }),
+    ...(endpoints.ipv6 && { ipv6: formatTransportAddress(endpoints.ipv6) }),
+  };
+}
+
+/** 0 when the sender's key is the lower one as a string of bytes, else 1. */
+function directionBit({ senderKey, receiverKey }: Direction): 0 | 1 {
+  return Buffer.compare(senderKey, receiverKey) < 0 ? 0 : 1;
+}
+
+/** Members by lower-case name, as Go's decoder matches them. */
+function parseMembers(text: string): Readonly<Record<string, unknown>> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new StunmeshError("RECORD_INVALID", "Cannot use a record: its plain text is not JSON", { cause });
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new StunmeshError("RECORD_INVALID", "Cannot use a record: its plain text is not a JSON object");
+  }
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name.toLowerCase(), member]));
+}
+
+function decodeAddress(members: Readonly<Record<string, unknown>>, family: Family) {
+  const text = members[family];
+  if (text === undefined || text === null || text === "") return undefined;
+  if (typeof text !== "string") throw invalid(family, "it is not a string");
+  const address = parseTransportAddress(text);
+  if (!address) throw invalid(family, `"${printable(text)}" is not an IP address and a port from 1 to 65535`);
+  if (address.family !== family) throw invalid(family, `"${printable(text)}" is of the other family`);
+  const reason = whyNotAnEndpoint(address);
+  if (reason !== undefined) throw invalid(family, `"${printable(text)}" cannot be reached: ${reason}`);
+  return address;
+}
+
+function invalid(member: string, why: string): StunmeshError {
+  return new StunmeshError("RECORD_INVALID", `Cannot use a record: member "${member}": ${why}`);
+}
+
+/** What a peer wrote, safe to print: short and without control characters. */
+function printable(text: string): string {
+  return text.replace(/[^\x20-\x7e]/g, "?").slice(0, 60);
+}

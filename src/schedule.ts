@@ -1,0 +1,50 @@
+/** When a peer's turn is next: pure bookkeeping of one peer, driven by the daemon's loop. Times are of the monotonic clock. */
+import { pollDelayMs } from "./convergence.ts";
+import type { Occasion } from "./publishing.ts";
+
+export interface Schedule {
+  /** A refresh of the peer is under way. */
+  busy: boolean;
+  /** When the peer is due; Infinity = at the next regular refresh only. */
+  dueAtMs: number;
+  /** Why it is due. */
+  occasion: Occasion;
+  /** Looks at the store since something last changed. */
+  attempt: number;
+}
+
+export function createSchedule(): Schedule {
+  return { busy: false, dueAtMs: Number.POSITIVE_INFINITY, occasion: "interval", attempt: 0 };
+}
+
+/** Makes the peer due at once, and its next looks close together again. A trigger while busy is kept for when it is not. */
+export function trigger(
+  schedule: Schedule,
+  { nowMs, occasion }: { readonly nowMs: number; readonly occasion: Occasion },
+): void {
+  schedule.dueAtMs = nowMs;
+  schedule.attempt = 0;
+  // A failure asks for the most; do not let a weaker trigger that follows it take that back.
+  if (schedule.occasion !== "failure") schedule.occasion = occasion;
+}
+
+/** Takes the peer's turn: marks it busy and says why it was due. */
+export function begin(schedule: Schedule): Occasion {
+  const { occasion } = schedule;
+  schedule.busy = true;
+  schedule.dueAtMs = Number.POSITIVE_INFINITY;
+  schedule.occasion = "poll";
+  return occasion;
+}
+
+/** Ends the peer's turn. `again`: look again after the usual growing delay, unless a trigger wants it sooner. */
+export function finish(
+  schedule: Schedule,
+  options: { readonly nowMs: number; readonly again: boolean; readonly maxMs: number; readonly random: number },
+): void {
+  schedule.busy = false;
+  if (!options.again) return;
+  const delayMs = pollDelayMs(schedule.attempt, options);
+  schedule.attempt++;
+  schedule.dueAtMs = Math.min(schedule.dueAtMs, options.nowMs + delayMs);
+}

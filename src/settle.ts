@@ -1,0 +1,172 @@
+/**
+ * The last step of a refresh: look at the device once more, decide, write endpoints, and make WireGuard send.
+ *
+ * Peers that get here within a few milliseconds share one look and one write. The look comes right before the write, so
+ * that a tunnel which came up while a slow store was asked is left alone.
+ */
+import { formatTransportAddress } from "./address.ts";
+import type { Clock } from "./clock.ts";
+import { type Decision, decide, judgeLiveness, observePeer } from "./convergence.ts";
+import { describeError, isAbort } from "./errors.ts";
+import type { Log } from "./log.ts";
+import { round } from "./own-address.ts";
+import type { PeerState } from "./peer-state.ts";
+import { type Provoker, selectProvokeTarget } from "./provoke.ts";
+import type { WireGuardControl, WireGuardDevice, WireGuardPeer } from "./wg/types.ts";
+
+/** How long the first peer waits for others to share its look at the device. */
+const GATHER_MS = 5;
+
+export interface SettleDeps {
+  readonly interface: string;
+  readonly wireguard: WireGuardControl;
+  readonly provoker: Provoker;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Verdict of a health check through the tunnel; undefined = none. */
+  readonly ping?: ((peer: PeerState) => "answered" | "missed" | undefined) | undefined;
+  /** Called when a packet that was sent through the tunnel was answered. */
+  onAnswer(peer: PeerState): void;
+}
+
+export interface Settler {
+  /**
+   * Decides about `peer` and does it. `always: "send"` sends a packet through the tunnel also when it works, because
+   * this host's own address changed. Rejects with what the device throws.
+   */
+  settle(
+    peer: PeerState,
+    options: { readonly always?: "send" | undefined; readonly signal: AbortSignal },
+  ): Promise<Decision["action"] | "missing">;
+  /** Adds a look at the device to what is known about its peers. */
+  observe(device: WireGuardDevice, peers: Iterable<PeerState>): void;
+}
+
+interface Waiting {
+  readonly peer: PeerState;
+  readonly always: "send" | undefined;
+  readonly signal: AbortSignal;
+  resolve(action: Decision["action"] | "missing"): void;
+  reject(error: unknown): void;
+}
+
+export function createSettler(deps: SettleDeps): Settler {
+  const { wireguard, provoker, clock, log } = deps;
+  let gathering: Waiting[] | undefined;
+
+  function observe(device: WireGuardDevice, peers: Iterable<PeerState>): void {
+    const time = { nowMs: clock.now(), monotonicMs: clock.monotonic() };
+    for (const peer of peers) {
+      const reading = findPeer(device, peer);
+      if (!reading) continue;
+      peer.observation = observePeer(peer.observation, reading, time);
+      peer.liveness = judgeLiveness(peer.observation, { monotonicMs: time.monotonicMs, ping: deps.ping?.(peer) });
+    }
+  }
+
+  async function settleAll(batch: readonly Waiting[], signal: AbortSignal): Promise<void> {
+    const device = await wireguard.readDevice(deps.interface, signal);
+    observe(
+      device,
+      batch.map(({ peer }) => peer),
+    );
+    const decided = batch.map((waiting) => {
+      const reading = findPeer(device, waiting.peer);
+      return { ...waiting, reading, decision: reading && decideFor(waiting.peer, reading) };
+    });
+    const updates = decided.flatMap(({ peer, decision }) =>
+      decision?.action === "set" ? [{ publicKey: peer.config.publicKey, endpoint: decision.endpoint }] : [],
+    );
+    if (updates.length > 0) await wireguard.setPeerEndpoints(deps.interface, updates, signal);
+    for (const { peer, reading, decision, always, signal, resolve } of decided) {
+      if (reading && decision) carryOn(peer, { reading, decision, always, signal });
+      resolve(decision?.action ?? "missing");
+    }
+  }
+
+  function decideFor(peer: PeerState, reading: WireGuardPeer): Decision {
+    return decide({
+      liveness: peer.liveness,
+      record: peer.record?.endpoints,
+      protocol: peer.config.protocol,
+      current: reading.endpoint,
+      trial: peer.trial,
+      monotonicMs: clock.monotonic(),
+    });
+  }
+
+  function carryOn(
+    peer: PeerState,
+    options: {
+      readonly reading: WireGuardPeer;
+      readonly decision: Decision;
+      readonly always: "send" | undefined;
+      readonly signal: AbortSignal;
+    },
+  ): void {
+    const { reading, decision, always, signal } = options;
+    const { name } = peer.config;
+    const endpoint = decision.action === "set" ? decision.endpoint : reading.endpoint;
+    if (decision.action === "set") {
+      const previous = reading.endpoint && formatTransportAddress(reading.endpoint);
+      log.info(
+        { peer: name, endpoint: formatTransportAddress(decision.endpoint), ...(previous && { previous }) },
+        "endpoint set",
+      );
+    }
+    if (endpoint && (peer.trial === undefined || decision.action === "set")) {
+      peer.trial = { endpoint, sinceMs: clock.monotonic() };
+    }
+    // Never without an endpoint: WireGuard would start a handshake that leads nowhere, and then wait 5 s before the next.
+    if (endpoint && (decision.action !== "leave" || always)) provokePeer(peer, reading, signal);
+  }
+
+  function provokePeer(peer: PeerState, reading: WireGuardPeer, signal: AbortSignal): void {
+    const { name, ping } = peer.config;
+    const target = selectProvokeTarget(ping?.target, reading.allowedIps);
+    if (!target) {
+      log.debug({ peer: name, reason: "the peer has no allowed IPs" }, "no packet sent through the tunnel");
+      return;
+    }
+    provoker.provoke(target, signal).then(
+      (rttMs) => {
+        log.debug(
+          { peer: name, endpoint: target.target, ...(rttMs !== undefined && { ms: round(rttMs) }) },
+          rttMs === undefined ? "no answer through the tunnel" : "answer through the tunnel",
+        );
+        if (rttMs !== undefined) deps.onAnswer(peer);
+      },
+      (error: unknown) => {
+        if (!isAbort(error)) log.debug({ peer: name, err: describeError(error) }, "no packet sent through the tunnel");
+      },
+    );
+  }
+
+  return {
+    observe,
+    settle(peer, { always, signal }) {
+      return new Promise((resolve, reject) => {
+        const waiting: Waiting = { peer, always, signal, resolve, reject };
+        if (gathering) {
+          gathering.push(waiting);
+          return;
+        }
+        const batch = [waiting];
+        gathering = batch;
+        clock
+          .sleep(GATHER_MS, signal)
+          .finally(() => {
+            gathering = undefined;
+          })
+          .then(() => settleAll(batch, signal))
+          .catch((error: unknown) => {
+            for (const { reject } of batch) reject(error);
+          });
+      });
+    },
+  };
+}
+
+export function findPeer(device: WireGuardDevice, { config }: PeerState): WireGuardPeer | undefined {
+  return device.peers.find(({ publicKey }) => Buffer.compare(publicKey, config.publicKey) === 0);
+}

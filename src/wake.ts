@@ -1,0 +1,29 @@
+/** A loop's alarm clock: sleeps until a time has passed or somebody calls `wake`, whichever is first. */
+import type { Clock } from "./clock.ts";
+
+export interface Wake {
+  /** Ends the current or the next wait. Calling it many times is the same as once. */
+  wake(): void;
+  /** Resolves after `ms` or on wake(); rejects with the signal's reason when aborted. One waiter at a time. */
+  wait(ms: number, signal: AbortSignal): Promise<void>;
+}
+
+export function createWake(clock: Clock): Wake {
+  let pending = false;
+  let current: AbortController | undefined;
+  return {
+    wake() {
+      pending = true;
+      current?.abort();
+    },
+    async wait(ms, signal) {
+      signal.throwIfAborted();
+      if (!pending) {
+        current = new AbortController();
+        await clock.sleep(ms, AbortSignal.any([current.signal, signal])).catch(() => signal.throwIfAborted());
+      }
+      current = undefined;
+      pending = false;
+    },
+  };
+}
