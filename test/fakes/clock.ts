@@ -29,16 +29,17 @@ export function createFakeClock(startMs = 1_700_000_000_000): FakeClock {
           reject(signal.reason);
           return;
         }
-        const sleeper: Sleeper = { at: elapsed + Math.max(ms, 0), wake: resolve };
+        function onAbort() {
+          sleepers = sleepers.filter((other) => other !== sleeper);
+          reject(signal?.reason);
+        }
+        function wake() {
+          signal?.removeEventListener("abort", onAbort);
+          resolve();
+        }
+        const sleeper: Sleeper = { at: elapsed + Math.max(ms, 0), wake };
         sleepers.push(sleeper);
-        signal?.addEventListener(
-          "abort",
-          () => {
-            sleepers = sleepers.filter((other) => other !== sleeper);
-            reject(signal.reason);
-          },
-          { once: true },
-        );
+        signal?.addEventListener("abort", onAbort, { once: true });
       });
     },
     async advance(ms) {

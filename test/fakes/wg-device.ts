@@ -1,0 +1,60 @@
+/** The state of a WireGuard device as the fakes keep it (as JSON too): keys in base64, everything else as wg(8) shows it. */
+import { generateKeyPairSync, randomBytes } from "node:crypto";
+
+export interface FakeDevice {
+  privateKey?: string;
+  listenPort: number;
+  firewallMark: number;
+  peers: FakePeer[];
+}
+
+export interface FakePeer {
+  publicKey: string;
+  presharedKey?: string;
+  /** As text, so that it can be anything. */
+  endpoint?: string;
+  allowedIps: string[];
+  /** Seconds since 1970; 0 = never. */
+  latestHandshake: number;
+  receivedBytes: number;
+  sentBytes: number;
+  persistentKeepalive: number;
+}
+
+export interface KeyPair {
+  readonly privateKey: string;
+  readonly publicKey: string;
+}
+
+/** A new key pair, in base64. */
+export function createKeyPair(): KeyPair {
+  const jwk = generateKeyPairSync("x25519").privateKey.export({ format: "jwk" });
+  return { privateKey: toBase64(jwk.d), publicKey: toBase64(jwk.x) };
+}
+
+/** A new preshared key, in base64. */
+export function createPresharedKey(): string {
+  return randomBytes(32).toString("base64");
+}
+
+/** A peer that nothing is known about, with a new key; `some` replaces. */
+export function createFakePeer(some: Partial<FakePeer> = {}): FakePeer {
+  return {
+    publicKey: createKeyPair().publicKey,
+    allowedIps: [],
+    latestHandshake: 0,
+    receivedBytes: 0,
+    sentBytes: 0,
+    persistentKeepalive: 0,
+    ...some,
+  };
+}
+
+/** The bytes of a key in base64. */
+export function keyBytes(base64: string): Uint8Array {
+  return Uint8Array.from(Buffer.from(base64, "base64"));
+}
+
+function toBase64(base64url: string | undefined): string {
+  return Buffer.from(base64url ?? "", "base64url").toString("base64");
+}
