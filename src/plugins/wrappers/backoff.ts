@@ -1,0 +1,97 @@
+/**
+ * Leaves a store alone for a while after it could not be reached, so that a thousand peers do not each find out.
+ *
+ * Only STORE_UNAVAILABLE and TIMEOUT count: any other outcome shows that the backend answers. After the pause one call
+ * tries; the calls that come meanwhile wait for its outcome.
+ */
+import type { Clock } from "../../clock.ts";
+import { describeError, errorCode, StunmeshError } from "../../errors.ts";
+import { type StoreOperation, storeAction } from "../action.ts";
+import type { Store } from "../types.ts";
+import { type StoreCall, wrapStore } from "./wrap.ts";
+
+const FIRST_PAUSE_MS = 1000;
+const LONGEST_PAUSE_MS = 10_000;
+/** Part of a pause that chance may take off, so that nodes which lost the same store do not return together. */
+const JITTER = 0.25;
+
+interface BackOffOptions {
+  /** Name of the plugin instance, for messages. */
+  readonly name: string;
+  readonly clock: Clock;
+  /** 0 to 1, as Math.random. */
+  readonly random: () => number;
+}
+
+/** A store whose calls fail at once with STORE_UNAVAILABLE during the pause after a failure: 1 s, doubling up to 10 s. */
+export function backOff(store: Store, { name, clock, random }: BackOffOptions): Store {
+  let failures = 0;
+  let lastError: unknown;
+  let retryAtMs = 0;
+  let trial: Promise<void> | undefined;
+
+  function pausedError(operation: StoreOperation, waitMs: number): StunmeshError {
+    const times = failures === 1 ? "once" : `${failures} times`;
+    const message = `Cannot ${storeAction(operation, name)}: failed ${times}, next try in ${Math.ceil(waitMs / 1000)} s: ${describeError(lastError)}`;
+    return new StunmeshError("STORE_UNAVAILABLE", message, { cause: lastError });
+  }
+
+  async function attempt<Result>({ signal, run }: StoreCall<Result>): Promise<Result> {
+    const failuresBefore = failures;
+    try {
+      const result = await run(signal);
+      failures = 0;
+      return result;
+    } catch (error) {
+      // A call that somebody stopped says nothing about the store.
+      if (signal.aborted) throw error;
+      if (!isUnreachable(error)) failures = 0;
+      // Of calls that were under way together and failed together, the first counts for all.
+      else if (failures === failuresBefore) {
+        failures++;
+        lastError = error;
+        const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS);
+        retryAtMs = clock.monotonic() + pauseMs * (1 - JITTER * random());
+      }
+      throw error;
+    }
+  }
+
+  return wrapStore(store, async (call) => {
+    while (failures > 0) {
+      const waitMs = retryAtMs - clock.monotonic();
+      if (waitMs > 0) throw pausedError(call.operation, waitMs);
+      if (!trial) {
+        const attempted = attempt(call);
+        trial = attempted.then(
+          () => undefined,
+          () => undefined,
+        );
+        try {
+          return await attempted;
+        } finally {
+          trial = undefined;
+        }
+      }
+      await settledOrAborted(trial, call.signal);
+    }
+    return attempt(call);
+  });
+}
+
+function isUnreachable(error: unknown): boolean {
+  const code = errorCode(error);
+  return code === "STORE_UNAVAILABLE" || code === "TIMEOUT";
+}
+
+async function settledOrAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  await new Promise<void>((resolve, reject) => {
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    void promise.then(() => {
+      signal.removeEventListener("abort", onAbort);
+      resolve();
+    });
+  });
+}
