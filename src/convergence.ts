@@ -14,6 +14,8 @@ import {
 
 /** WireGuard drops a session this long after its handshake (REJECT_AFTER_TIME of the protocol). */
 const SESSION_LIFETIME_MS = 180_000;
+/** A session this old gets a packet if nobody else sends one: WireGuard then makes a new handshake (it does after 120 s). */
+const SESSION_AGING_MS = 150_000;
 /** Bytes from a peer within this time mean WireGuard just heard from it: its handshakes are 5 s apart. */
 const RECEIVING_MS = 15_000;
 /** A candidate that brought no handshake in this time gives way to the other family. Three handshake attempts of WireGuard. */
@@ -32,6 +34,8 @@ export interface PeerReading {
 export interface Observation {
   readonly latestHandshakeMs?: number | undefined;
   readonly receivedBytes: number;
+  /** Where WireGuard sends this peer's packets. */
+  readonly endpoint?: TransportAddress | undefined;
   /** When the handshake took place, as far as we can tell; undefined when there was none. */
   readonly handshakeAtMs?: number | undefined;
   /** When received bytes were last seen growing. */
@@ -52,6 +56,7 @@ export function observePeer(
   return {
     latestHandshakeMs,
     receivedBytes,
+    endpoint: reading.endpoint,
     handshakeAtMs: handshakeAt(before, latestHandshakeMs, time),
     receivedAtMs: grew ? time.monotonicMs : before?.receivedAtMs,
   };
@@ -86,6 +91,14 @@ export function judgeLiveness(
   if (inSession && ping !== "missed") return "alive";
   const heard = receivedAtMs !== undefined && monotonicMs - receivedAtMs < RECEIVING_MS;
   return heard && !inSession ? "receiving" : "silent";
+}
+
+/**
+ * True when the session of an idle tunnel will end soon. One packet then renews it, so that an idle tunnel is not taken
+ * for a dead one, and a dead one is noticed.
+ */
+export function isSessionAging({ handshakeAtMs }: Observation, monotonicMs: number): boolean {
+  return handshakeAtMs !== undefined && monotonicMs - handshakeAtMs >= SESSION_AGING_MS;
 }
 
 /** The endpoint that is being tried, and since when (monotonic clock). */

@@ -65,6 +65,7 @@ export interface Cycle {
   readonly peers: ReadonlyMap<string, PeerState>;
   readonly own: OwnAddress;
   readonly observe: Settler["observe"];
+  readonly provoke: Settler["provoke"];
   /** Refreshes one peer. Rejects only when aborted; every failure is logged and in the outcome. */
   refreshPeer(peer: PeerState, request: RefreshRequest): Promise<PeerOutcome>;
   /** The first half alone: discover and publish. */
@@ -144,6 +145,7 @@ export function createCycle(deps: CycleDeps): Cycle {
     peers,
     own,
     observe: settler.observe,
+    provoke: settler.provoke,
     refreshPeer,
     async publish(peer, request) {
       return step(peer, { name: "publish", errors: [], run: () => publish(peer, request) });

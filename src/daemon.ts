@@ -5,13 +5,12 @@
  * when the device changed, and, while it is not reachable, after growing delays. Turns of different peers overlap; a
  * peer has one at a time. An interface that is not there is waited for.
  */
-import type { Clock } from "./clock.ts";
-import type { InterfaceConfig } from "./config/types.ts";
+
+import { isSessionAging } from "./convergence.ts";
 import { type Cycle, type CycleDeps, createCycle, type PeerOutcome } from "./cycle.ts";
 import { explainUnreachable, type Mapping } from "./diagnosis.ts";
 import { errorKinds, isAbort, StunmeshError } from "./errors.ts";
 import { createFailureLog } from "./failures.ts";
-import type { Log } from "./log.ts";
 import type { PeerState } from "./peer-state.ts";
 import { createReachabilityReport } from "./reachability.ts";
 import { begin, createSchedule, finish, type Schedule, trigger } from "./schedule.ts";
@@ -118,8 +117,10 @@ export async function runInterface(deps: InterfaceLoopDeps, signal: AbortSignal)
     cycle.observe(seen, cycle.peers.values());
     for (const peer of presentPeers(cycle, seen)) {
       if (before.get(peer) === "alive" && peer.liveness !== "alive") {
-        log.info({ peer: peer.config.name, reason: "no handshake" }, "tunnel is down");
+        log.info({ peer: peer.config.name, reason: "no handshake for 3 minutes" }, "tunnel is down");
         due(peer, "failure");
+      } else if (isAging(peer, clock.monotonic())) {
+        cycle.provoke(peer, { device: seen, signal });
       }
     }
     device = seen;
@@ -185,7 +186,7 @@ export async function runInterface(deps: InterfaceLoopDeps, signal: AbortSignal)
       ({ liveness, trial }) => liveness !== "alive" && trial && nowMs - trial.sinceMs < HANDSHAKE_HOPE_MS,
     );
     const check = hoping ? HANDSHAKE_CHECK_MS : DEVICE_CHECK_MS;
-    return Math.max(0, Math.min(check, refreshAtMs - nowMs, ...dues.map((dueAtMs) => dueAtMs - nowMs)));
+    return Math.max(1, Math.min(check, refreshAtMs - nowMs, ...dues.map((dueAtMs) => dueAtMs - nowMs)));
   }
 
   try {
@@ -217,6 +218,10 @@ export async function runInterface(deps: InterfaceLoopDeps, signal: AbortSignal)
 
 function presentPeers(cycle: Cycle, device: WireGuardDevice): readonly PeerState[] {
   return [...cycle.peers.values()].filter((peer) => findPeer(device, peer));
+}
+
+function isAging({ observation, liveness }: PeerState, monotonicMs: number): boolean {
+  return liveness === "alive" && observation !== undefined && isSessionAging(observation, monotonicMs);
 }
 
 function hasFailed({ published, fetched, settled }: PeerOutcome): boolean {

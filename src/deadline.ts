@@ -45,9 +45,13 @@ export async function settledWithin(
   promise: Promise<unknown>,
   { clock, ms, signal }: { readonly clock: Clock; readonly ms: number; readonly signal: AbortSignal },
 ): Promise<void> {
+  signal.throwIfAborted();
   const stopTimer = new AbortController();
-  const timer = clock.sleep(ms, AbortSignal.any([stopTimer.signal, signal])).catch(() => undefined);
-  await Promise.race([promise.catch(() => undefined), timer]);
-  stopTimer.abort();
+  const stop = () => stopTimer.abort();
+  signal.addEventListener("abort", stop, { once: true });
+  const timer = clock.sleep(ms, stopTimer.signal).catch(() => undefined);
+  await Promise.race([promise.then(stop, stop), timer]);
+  stop();
+  signal.removeEventListener("abort", stop);
   signal.throwIfAborted();
 }

@@ -30,7 +30,7 @@ export function createReachabilityReport({
     if (reachable.get(peer)) return;
     reachable.set(peer, true);
     const { name } = peer.config;
-    const endpoint = peer.trial && formatTransportAddress(peer.trial.endpoint);
+    const endpoint = peer.observation?.endpoint && formatTransportAddress(peer.observation.endpoint);
     log.info({ peer: name, ...(endpoint && { endpoint }) }, "peer reachable");
   }
 

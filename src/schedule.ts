@@ -2,6 +2,9 @@
 import { pollDelayMs } from "./convergence.ts";
 import type { Occasion } from "./publishing.ts";
 
+/** How much each occasion asks for. */
+const DEMAND: Readonly<Record<Occasion, number>> = { poll: 0, interval: 1, failure: 2 };
+
 export interface Schedule {
   /** A refresh of the peer is under way. */
   busy: boolean;
@@ -14,7 +17,7 @@ export interface Schedule {
 }
 
 export function createSchedule(): Schedule {
-  return { busy: false, dueAtMs: Number.POSITIVE_INFINITY, occasion: "interval", attempt: 0 };
+  return { busy: false, dueAtMs: Number.POSITIVE_INFINITY, occasion: "poll", attempt: 0 };
 }
 
 /** Makes the peer due at once, and its next looks close together again. A trigger while busy is kept for when it is not. */
@@ -24,8 +27,8 @@ export function trigger(
 ): void {
   schedule.dueAtMs = nowMs;
   schedule.attempt = 0;
-  // A failure asks for the most; do not let a weaker trigger that follows it take that back.
-  if (schedule.occasion !== "failure") schedule.occasion = occasion;
+  // A trigger that asks for less does not take back what one before it asked for.
+  if (DEMAND[occasion] > DEMAND[schedule.occasion]) schedule.occasion = occasion;
 }
 
 /** Takes the peer's turn: marks it busy and says why it was due. */

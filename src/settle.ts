@@ -4,7 +4,7 @@
  * Peers that get here within a few milliseconds share one look and one write. The look comes right before the write, so
  * that a tunnel which came up while a slow store was asked is left alone.
  */
-import { formatTransportAddress } from "./address.ts";
+import { formatTransportAddress, sameTransportAddress } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import { type Decision, decide, judgeLiveness, observePeer } from "./convergence.ts";
 import { describeError, isAbort } from "./errors.ts";
@@ -38,6 +38,8 @@ export interface Settler {
     peer: PeerState,
     options: { readonly always?: "send" | undefined; readonly signal: AbortSignal },
   ): Promise<Decision["action"] | "missing">;
+  /** Sends one packet through the tunnel to `peer`; what comes of it is told to `onAnswer` and the log. */
+  provoke(peer: PeerState, options: { readonly device: WireGuardDevice; readonly signal: AbortSignal }): void;
   /** Adds a look at the device to what is known about its peers. */
   observe(device: WireGuardDevice, peers: Iterable<PeerState>): void;
 }
@@ -61,6 +63,8 @@ export function createSettler(deps: SettleDeps): Settler {
       if (!reading) continue;
       peer.observation = observePeer(peer.observation, reading, time);
       peer.liveness = judgeLiveness(peer.observation, { monotonicMs: time.monotonicMs, ping: deps.ping?.(peer) });
+      // When the tunnel dies later, the endpoint that worked gets its full time again before another is tried.
+      if (peer.liveness === "alive") delete peer.trial;
     }
   }
 
@@ -114,7 +118,7 @@ export function createSettler(deps: SettleDeps): Settler {
         "endpoint set",
       );
     }
-    if (endpoint && (peer.trial === undefined || decision.action === "set")) {
+    if (endpoint && decision.action !== "leave" && !sameTransportAddress(endpoint, peer.trial?.endpoint)) {
       peer.trial = { endpoint, sinceMs: clock.monotonic() };
     }
     // Never without an endpoint: WireGuard would start a handshake that leads nowhere, and then wait 5 s before the next.
@@ -144,6 +148,10 @@ export function createSettler(deps: SettleDeps): Settler {
 
   return {
     observe,
+    provoke(peer, { device, signal }) {
+      const reading = findPeer(device, peer);
+      if (reading?.endpoint) provokePeer(peer, reading, signal);
+    },
     settle(peer, { always, signal }) {
       return new Promise((resolve, reject) => {
         const waiting: Waiting = { peer, always, signal, resolve, reject };

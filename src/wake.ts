@@ -19,8 +19,14 @@ export function createWake(clock: Clock): Wake {
     async wait(ms, signal) {
       signal.throwIfAborted();
       if (!pending) {
-        current = new AbortController();
-        await clock.sleep(ms, AbortSignal.any([current.signal, signal])).catch(() => signal.throwIfAborted());
+        const waiting = new AbortController();
+        current = waiting;
+        // By hand, not by AbortSignal.any: that keeps something for every call as long as `signal` lives.
+        const onAbort = () => waiting.abort();
+        signal.addEventListener("abort", onAbort, { once: true });
+        await clock.sleep(ms, waiting.signal).catch(() => undefined);
+        signal.removeEventListener("abort", onAbort);
+        signal.throwIfAborted();
       }
       current = undefined;
       pending = false;

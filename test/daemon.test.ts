@@ -1,0 +1,416 @@
+import assert from "node:assert/strict";
+import { setMaxListeners } from "node:events";
+import { test } from "node:test";
+import { formatTransportAddress } from "../src/address.ts";
+import type { PeerConfig } from "../src/config/types.ts";
+import { runInterface } from "../src/daemon.ts";
+import type { Mapping } from "../src/diagnosis.ts";
+import { errorCode, isAbort, StunmeshError } from "../src/errors.ts";
+import { sealRecord, storageKey } from "../src/record.ts";
+import { createFakeClock, type FakeClock } from "./fakes/clock.ts";
+import { createFakeLog, type FakeLog } from "./fakes/log.ts";
+import { createFaultyStore, type FaultyStore } from "./fakes/faulty-store.ts";
+import { createWorld, type Host } from "./fakes/world.ts";
+
+interface Daemon {
+  readonly log: FakeLog;
+  /** Settles with what ended the daemon. */
+  readonly ended: Promise<unknown>;
+  stop(): Promise<unknown>;
+  readonly discoveries: () => number;
+}
+
+interface StartOptions {
+  readonly host: Host;
+  readonly peers: readonly Host[];
+  readonly store: FaultyStore;
+  readonly refreshIntervalMs?: number;
+  readonly dedup?: boolean;
+  readonly mapping?: Mapping;
+  readonly peer?: Partial<PeerConfig>;
+  readonly protocol?: "ipv4" | "ipv6" | "dualstack";
+}
+
+function startDaemon(clock: FakeClock, options: StartOptions): Daemon {
+  const { host, peers, store, refreshIntervalMs = 600_000, dedup = false, mapping, protocol = "ipv4" } = options;
+  const log = createFakeLog();
+  const abort = new AbortController();
+  setMaxListeners(0, abort.signal);
+  let discoveries = 0;
+  const ended = runInterface(
+    {
+      config: {
+        name: "wg0",
+        protocol,
+        listenInterfaces: [],
+        listenDefaultRoute: false,
+        peers: peers.map(({ name, publicKey }) => ({
+          name,
+          publicKey,
+          plugin: "store",
+          protocol: "ipv4",
+          ...options.peer,
+        })),
+      },
+      wireguard: host.wireguard,
+      provoker: host.provoker,
+      async discover(_device, { family, signal }) {
+        discoveries++;
+        await clock.sleep(10, signal);
+        const address = host.address[family];
+        if (!host.stun || !address) throw new StunmeshError("STUN_NO_ANSWER", "Cannot discover: no answer");
+        return { address, server: "198.51.100.10:3478", rttMs: 10 };
+      },
+      observeMapping: async () => mapping,
+      stores: new Map([["store", { name: "store", store, dedup }]]),
+      clock,
+      log,
+      random: () => 0.5,
+      refreshIntervalMs,
+      pollIntervalMaxMs: 30_000,
+    },
+    abort.signal,
+  ).catch((error: unknown) => error);
+  return {
+    log,
+    ended,
+    discoveries: () => discoveries,
+    stop() {
+      abort.abort();
+      return ended;
+    },
+  };
+}
+
+/** Two hosts that are peers, and one store. */
+function createPair({ watchable = false } = {}) {
+  const clock = createFakeClock(Date.UTC(2026, 10, 1));
+  const world = createWorld(clock);
+  const [a, b] = [world.addHost("a"), world.addHost("b")];
+  world.connect(a, b);
+  return { clock, world, a, b, store: createFaultyStore(clock, { watchable }) };
+}
+
+/** Moves time until `condition` holds; the milliseconds it took, at most `limitMs`. */
+async function advanceUntil(clock: FakeClock, limitMs: number, condition: () => boolean): Promise<number> {
+  const start = clock.monotonic();
+  while (!condition()) {
+    if (clock.monotonic() - start >= limitMs) assert.fail(`not within ${limitMs} ms: ${condition}`);
+    await clock.advance(50);
+  }
+  return clock.monotonic() - start;
+}
+
+function startPair({ clock, a, b, store }: ReturnType<typeof createPair>, options: Partial<StartOptions> = {}) {
+  return {
+    one: startDaemon(clock, { host: a, peers: [b], store, ...options }),
+    two: startDaemon(clock, { host: b, peers: [a], store, ...options }),
+  };
+}
+
+test("two daemons that start together connect their hosts within 3 s", async () => {
+  const pair = createPair();
+  const { one, two } = startPair(pair);
+  const tookMs = await advanceUntil(pair.clock, 3_000, () => pair.world.works(pair.a, pair.b));
+  assert.ok(tookMs < 3_000);
+  await advanceUntil(pair.clock, 1_000, () => one.log.find("peer reachable", "info").length === 1);
+  assert.deepEqual(await one.stop().then(isAbort), true);
+  await two.stop();
+});
+
+test("a store that is watched brings the second host in at once", async () => {
+  const pair = createPair({ watchable: true });
+  const { clock, a, b, store, world } = pair;
+  const one = startDaemon(clock, { host: a, peers: [b], store });
+  await clock.advance(300_000);
+  const two = startDaemon(clock, { host: b, peers: [a], store });
+  await advanceUntil(clock, 500, () => world.works(a, b));
+  assert.equal(a.writes.length, 1);
+  await one.stop();
+  await two.stop();
+});
+
+test("a peer that was off for 10 minutes is reachable within the poll cap of coming", async () => {
+  const pair = createPair();
+  const { clock, a, b, store, world } = pair;
+  const one = startDaemon(clock, { host: a, peers: [b], store, refreshIntervalMs: 3_600_000 });
+  await clock.advance(600_000);
+  assert.equal(one.log.find("peer not reachable", "warn").length, 1);
+  assert.match(one.log.find("peer not reachable")[0]?.hint ?? "", /published nothing/);
+  const two = startDaemon(clock, { host: b, peers: [a], store, refreshIntervalMs: 3_600_000 });
+  await advanceUntil(clock, 33_000, () => world.works(a, b));
+  await one.stop();
+  await two.stop();
+});
+
+test("a tunnel that works is never touched, and fifteen healthy minutes are silent", async () => {
+  const pair = createPair();
+  const { clock, a, b, world } = pair;
+  const { one, two } = startPair(pair, { refreshIntervalMs: 10_000 });
+  await advanceUntil(clock, 3_000, () => world.works(a, b));
+  await clock.advance(5_000);
+  const writes = a.writes.length + b.writes.length;
+  const lines = one.log.lines.filter(({ level }) => level !== "debug").length;
+  for (let second = 0; second < 900; second += 10) {
+    await clock.advance(10_000);
+    assert.ok(world.send(a, b));
+  }
+  assert.equal(a.writes.length + b.writes.length, writes);
+  assert.deepEqual(one.log.lines.filter(({ level }) => level !== "debug").slice(lines), []);
+  await one.stop();
+  await two.stop();
+});
+
+test("an idle tunnel is kept from dying and stays untouched", async () => {
+  const pair = createPair();
+  const { clock, a, b, world } = pair;
+  const { one, two } = startPair(pair);
+  await advanceUntil(clock, 3_000, () => world.works(a, b));
+  const writes = a.writes.length + b.writes.length;
+  await clock.advance(1_200_000);
+  assert.equal(one.log.find("tunnel is down").length, 0);
+  assert.equal(a.writes.length + b.writes.length, writes);
+  assert.ok(world.works(a, b));
+  await one.stop();
+  await two.stop();
+});
+
+test("a healthy tunnel is not touched by a store that fails, hangs, is slow, or holds bad records", async () => {
+  const pair = createPair();
+  const { clock, a, b, store, world } = pair;
+  const { one, two } = startPair(pair, { refreshIntervalMs: 10_000 });
+  await advanceUntil(clock, 3_000, () => world.works(a, b));
+  await clock.advance(2_000);
+  const writes = a.writes.length + b.writes.length;
+  const keyOfB = storageKey({ senderKey: b.publicKey, receiverKey: a.publicKey });
+  const old = sealRecord(
+    { endpoints: { ipv4: { family: "ipv4", host: "192.0.2.9", port: 9 } }, sequence: 1 },
+    { senderKey: b.publicKey, receiverKey: a.publicKey, privateKey: b.privateKey },
+  );
+  for (const mode of ["fail", "hang", "slow"] as const) {
+    store.mode = mode;
+    await clock.advance(60_000);
+  }
+  store.mode = "ok";
+  for (const values of [[], [""], ["garbage"], [old]]) {
+    store.values.set(keyOfB, values);
+    await clock.advance(5_000);
+    assert.ok(world.works(a, b));
+  }
+  assert.equal(a.writes.length + b.writes.length, writes);
+  await one.stop();
+  await two.stop();
+});
+
+test("bad records are refused with one warning and the good one among them is found", async () => {
+  const pair = createPair();
+  const { clock, a, b, store } = pair;
+  const direction = { senderKey: b.publicKey, receiverKey: a.publicKey };
+  const reflected = sealRecord(
+    { endpoints: { ipv4: { family: "ipv4", host: "192.0.2.66", port: 66 } }, sequence: 5 },
+    { senderKey: a.publicKey, receiverKey: b.publicKey, privateKey: a.privateKey },
+  );
+  store.values.set(storageKey(direction), ["garbage", reflected]);
+  const one = startDaemon(clock, { host: a, peers: [b], store });
+  await clock.advance(60_000);
+  assert.deepEqual(a.writes, []);
+  assert.equal(one.log.find("fetch failed", "warn").length, 1);
+  assert.equal(one.log.find("fetch failed", "warn")[0]?.code, "RECORD_UNREADABLE");
+  const { ipv4 } = b.address;
+  assert.ok(ipv4);
+  const good = sealRecord({ endpoints: { ipv4 }, sequence: 6 }, { ...direction, privateKey: b.privateKey });
+  store.values.set(storageKey(direction), ["garbage", reflected, good]);
+  await advanceUntil(clock, 31_000, () => a.writes.length > 0);
+  assert.deepEqual(a.writes, [{ peer: "b", endpoint: formatTransportAddress(ipv4) }]);
+  await one.stop();
+});
+
+test("a rolled-back record is refused once a newer one was seen", async () => {
+  const pair = createPair();
+  const { clock, a, b, store } = pair;
+  const direction = { senderKey: b.publicKey, receiverKey: a.publicKey };
+  const seal = (host: string, sequence: number) =>
+    sealRecord(
+      { endpoints: { ipv4: { family: "ipv4", host, port: 9 } }, sequence },
+      { ...direction, privateKey: b.privateKey },
+    );
+  store.values.set(storageKey(direction), [seal("192.0.2.2", 20)]);
+  const one = startDaemon(clock, { host: a, peers: [b], store });
+  await advanceUntil(clock, 1_000, () => a.writes.length === 1);
+  store.values.set(storageKey(direction), [seal("192.0.2.1", 19)]);
+  await clock.advance(60_000);
+  assert.equal(a.writes.length, 1);
+  assert.equal(one.log.find("fetch failed", "warn")[0]?.code, "RECORD_ROLLED_BACK");
+  await one.stop();
+});
+
+test("a peer whose store call hangs does not delay another peer", async () => {
+  const clock = createFakeClock(Date.UTC(2026, 10, 1));
+  const world = createWorld(clock);
+  const [a, b, c] = [world.addHost("a"), world.addHost("b"), world.addHost("c")];
+  world.connect(a, b);
+  world.connect(a, c);
+  const store = createFaultyStore(clock);
+  store.hanging.add(storageKey({ senderKey: a.publicKey, receiverKey: b.publicKey }));
+  store.hanging.add(storageKey({ senderKey: b.publicKey, receiverKey: a.publicKey }));
+  const one = startDaemon(clock, { host: a, peers: [b, c], store });
+  const two = startDaemon(clock, { host: c, peers: [a], store });
+  await advanceUntil(clock, 3_000, () => world.works(a, c));
+  const stopped = one.stop();
+  assert.ok(isAbort(await stopped));
+  await two.stop();
+});
+
+test("an interface that is missing is waited for, also when it goes away later", async () => {
+  const pair = createPair();
+  const { clock, a, b, store, world } = pair;
+  a.up = false;
+  const { one, two } = startPair(pair);
+  await clock.advance(60_000);
+  assert.equal(one.log.find("interface is not ready", "warn").length, 1);
+  assert.match(one.log.find("interface is not ready")[0]?.err ?? "", /no such interface/);
+  a.up = true;
+  await advanceUntil(clock, 33_000, () => world.works(a, b));
+  assert.equal(one.log.find("interface is ready", "info").length, 1);
+  a.up = false;
+  await clock.advance(10_000);
+  a.up = true;
+  a.listenPort = 40_404;
+  world.rebind(a);
+  const sets = store.calls.set;
+  await advanceUntil(clock, 10_000, () => store.calls.set > sets);
+  await one.stop();
+  await two.stop();
+});
+
+test("a new listen port is noticed within 5 s and published at once", async () => {
+  const pair = createPair();
+  const { clock, a, b, world, store } = pair;
+  const { one, two } = startPair(pair, { dedup: true });
+  await advanceUntil(clock, 3_000, () => world.works(a, b));
+  await clock.advance(10_000);
+  const sets = store.calls.set;
+  a.listenPort = 40_404;
+  world.rebind(a);
+  await advanceUntil(clock, 6_000, () => store.calls.set > sets);
+  assert.equal(one.log.find("device changed", "info").length, 1);
+  await one.stop();
+  await two.stop();
+});
+
+test("a change of the own address is published and both hosts find each other again", async () => {
+  const pair = createPair();
+  const { clock, a, b, world } = pair;
+  const { one, two } = startPair(pair, { refreshIntervalMs: 10_000 });
+  await advanceUntil(clock, 3_000, () => world.works(a, b));
+  world.rebind(a);
+  // The next refresh of a finds the new address; a then sends to b, whose NAT lets it in only after b has sent to it.
+  await advanceUntil(clock, 240_000, () => world.works(b, a));
+  await one.stop();
+  await two.stop();
+});
+
+test("without STUN the peer's record is still used, and discovery goes on", async () => {
+  const pair = createPair();
+  const { clock, a, b, world } = pair;
+  a.stun = false;
+  const { one, two } = startPair(pair);
+  await advanceUntil(clock, 5_000, () => a.writes.length === 1);
+  assert.equal(one.log.find("discovery failed", "warn").length, 1);
+  a.stun = true;
+  await advanceUntil(clock, 40_000, () => world.works(a, b));
+  assert.equal(one.log.find("discovery works again", "info").length, 1);
+  await one.stop();
+  await two.stop();
+});
+
+test("a dual-stack host tries the other family when the first brings no handshake", async () => {
+  const pair = createPair();
+  const { clock, a, b, world } = pair;
+  // IPv4 is published but leads nowhere: no NAT ever lets it in.
+  for (const host of [a, b]) {
+    host.opened.add = (source) => (source.startsWith("[") ? Set.prototype.add.call(host.opened, source) : host.opened);
+  }
+  const { one, two } = startPair(pair, { protocol: "dualstack", peer: { protocol: "prefer_ipv4" } });
+  await clock.advance(3_000);
+  assert.match(a.writes[0]?.endpoint ?? "", /^203/);
+  await advanceUntil(clock, 60_000, () => world.works(a, b));
+  assert.match(a.writes.at(-1)?.endpoint ?? "", /^\[2001:db8::2\]/);
+  await one.stop();
+  await two.stop();
+});
+
+test("a pair that cannot connect ends in one clear warning per host", async () => {
+  const pair = createPair();
+  const { clock, a, b } = pair;
+  a.opened.add = () => a.opened;
+  b.opened.add = () => b.opened;
+  const { one, two } = startPair(pair, { mapping: "destination-dependent" });
+  await clock.advance(300_000);
+  assert.equal(one.log.find("peer not reachable", "warn").length, 1);
+  assert.match(one.log.find("peer not reachable")[0]?.hint ?? "", /symmetric NAT/);
+  assert.equal(one.log.find("peer reachable").length, 0);
+  // The endpoint was written once: the record never changed.
+  assert.equal(a.writes.length, 1);
+  await one.stop();
+  await two.stop();
+});
+
+test("a peer that is not on the device is named once and the others go on", async () => {
+  const pair = createPair();
+  const { clock, world, a, b, store } = pair;
+  const stranger = world.addHost("stranger");
+  const one = startDaemon(clock, { host: a, peers: [stranger, b], store });
+  const two = startDaemon(clock, { host: b, peers: [a], store });
+  await advanceUntil(clock, 3_000, () => world.works(a, b));
+  await clock.advance(30_000);
+  const [line] = one.log.find("peer is missing", "warn");
+  assert.equal(one.log.find("peer is missing", "warn").length, 1);
+  assert.match(line?.err ?? "", /"stranger" is not on the device/);
+  world.connect(a, stranger);
+  await advanceUntil(clock, 6_000, () => one.log.find("peer is on the device", "info").length === 1);
+  await one.stop();
+  await two.stop();
+});
+
+test("an error that waiting cannot help ends the daemon", async () => {
+  const pair = createPair();
+  const { clock, a, b, store } = pair;
+  a.wireguard.readDevice = async () => {
+    throw new StunmeshError("PERMISSION_DENIED", "Cannot read the device: CAP_NET_ADMIN is missing");
+  };
+  const one = startDaemon(clock, { host: a, peers: [b], store });
+  await clock.advance(100);
+  assert.equal(errorCode(await one.ended), "PERMISSION_DENIED");
+});
+
+test("with dedup a quiet time costs no write, without it one per refresh", async () => {
+  for (const dedup of [true, false]) {
+    const pair = createPair();
+    const { clock, a, b, world, store } = pair;
+    const { one, two } = startPair(pair, { dedup, refreshIntervalMs: 60_000 });
+    await advanceUntil(clock, 3_000, () => world.works(a, b));
+    await clock.advance(5_000);
+    const sets = store.calls.set;
+    await clock.advance(1_200_000);
+    const perHost = (store.calls.set - sets) / 2;
+    if (dedup) assert.equal(perHost, 0);
+    else assert.ok(perHost >= 19 && perHost <= 21, String(perHost));
+    await one.stop();
+    await two.stop();
+  }
+});
+
+test("one discovery serves all peers of a round", async () => {
+  const clock = createFakeClock(Date.UTC(2026, 10, 1));
+  const world = createWorld(clock);
+  const a = world.addHost("a");
+  const others = Array.from({ length: 30 }, (_, index) => world.addHost(`p${index}`));
+  for (const other of others) world.connect(a, other);
+  const store = createFaultyStore(clock);
+  const one = startDaemon(clock, { host: a, peers: others, store });
+  await clock.advance(500);
+  assert.equal(store.calls.set, 30);
+  assert.equal(one.discoveries(), 1);
+  await one.stop();
+});
