@@ -5,7 +5,7 @@
  * read what the peer left there, and tell WireGuard where the peer is, unless the tunnel works already. Peers share one
  * discovery and are otherwise independent: what fails or hangs for one does not delay another.
  */
-import type { EndpointRecord } from "./address.ts";
+import type { EndpointRecord, TransportAddress } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import type { InterfaceConfig } from "./config/types.ts";
 import { settledWithin } from "./deadline.ts";
@@ -60,6 +60,10 @@ export interface PeerOutcome {
   readonly error?: unknown;
 }
 
+export interface EstablishOutcome extends Pick<PeerOutcome, "fetched" | "settled"> {
+  readonly endpoint: TransportAddress | undefined;
+}
+
 export interface Cycle {
   /** State of every configured peer, by name. */
   readonly peers: ReadonlyMap<string, PeerState>;
@@ -68,10 +72,10 @@ export interface Cycle {
   readonly provoke: Settler["provoke"];
   /** Refreshes one peer. Rejects only when aborted; every failure is logged and in the outcome. */
   refreshPeer(peer: PeerState, request: RefreshRequest): Promise<PeerOutcome>;
-  /** The first half alone: discover and publish. */
+  /** The first half alone: discover and publish. Throws what fails. */
   publish(peer: PeerState, request: RefreshRequest): Promise<PeerOutcome["published"]>;
-  /** The second half alone: fetch and settle. */
-  establish(peer: PeerState, request: RefreshRequest): Promise<Pick<PeerOutcome, "fetched" | "settled">>;
+  /** The second half alone: fetch and settle. Throws what fails; `endpoint` is WireGuard's afterwards. */
+  establish(peer: PeerState, request: RefreshRequest): Promise<EstablishOutcome>;
 }
 
 export function createCycle(deps: CycleDeps): Cycle {
@@ -147,18 +151,11 @@ export function createCycle(deps: CycleDeps): Cycle {
     observe: settler.observe,
     provoke: settler.provoke,
     refreshPeer,
-    async publish(peer, request) {
-      return step(peer, { name: "publish", errors: [], run: () => publish(peer, request) });
-    },
+    publish,
     async establish(peer, request) {
-      const errors: unknown[] = [];
-      const fetched = await step(peer, { name: "fetch", errors, run: () => fetch(peer, request) });
-      const settled = await step(peer, {
-        name: "settle",
-        errors,
-        run: () => settle(peer, { moved: false, signal: request.signal }),
-      });
-      return { fetched, settled };
+      const fetched = await fetch(peer, request);
+      const settled = await settle(peer, { moved: false, signal: request.signal });
+      return { fetched, settled, endpoint: peer.trial?.endpoint ?? peer.observation?.endpoint };
     },
   };
 }

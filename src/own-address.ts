@@ -10,10 +10,16 @@ import {
 } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import type { InterfaceConfig } from "./config/types.ts";
+import { settledWithin, withDeadline } from "./deadline.ts";
 import { StunmeshError } from "./errors.ts";
 import { createFailureLog } from "./failures.ts";
 import type { Log } from "./log.ts";
 import type { WireGuardDevice } from "./wg/types.ts";
+
+/** The whole discovery of one family. STUN has its own, shorter deadlines; this one is for everything around it. */
+const DISCOVERY_TIMEOUT_MS = 12_000;
+/** A family that is merely slow (its first server is dead) answers within this time of the other one. */
+const OTHER_FAMILY_WAIT_MS = 2_000;
 
 /** One family's answer of a STUN discovery from the port of `device`. */
 export interface Discovered {
@@ -58,7 +64,7 @@ export function createOwnAddress(options: {
   let underWay: Promise<EndpointRecord> | undefined;
 
   async function discoverAll(device: WireGuardDevice, signal: AbortSignal): Promise<EndpointRecord> {
-    const results = await Promise.allSettled(families.map((family) => discover(device, { family, signal })));
+    const results = await askFamilies(device, signal);
     signal.throwIfAborted();
     const before = known?.record;
     const record: { [family in Family]?: TransportAddress } = {};
@@ -81,6 +87,28 @@ export function createOwnAddress(options: {
     const changed = families.some((family) => !sameTransportAddress(record[family], before?.[family]));
     if (changed) onChange(device, record);
     return record;
+  }
+
+  /** Asks for all families at once. One that answers is kept waiting for another that does not for a short time only. */
+  async function askFamilies(
+    device: WireGuardDevice,
+    signal: AbortSignal,
+  ): Promise<readonly PromiseSettledResult<Discovered>[]> {
+    const round = new AbortController();
+    const onAbort = () => round.abort(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    const discoveries = families.map((family) =>
+      withDeadline(
+        { clock, timeoutMs: DISCOVERY_TIMEOUT_MS, signal: round.signal, action: `discover ${family}` },
+        (signal) => discover(device, { family, signal }),
+      ),
+    );
+    const all = Promise.allSettled(discoveries);
+    await Promise.any(discoveries).catch(() => undefined);
+    await settledWithin(all, { clock, ms: OTHER_FAMILY_WAIT_MS, signal: round.signal }).catch(() => undefined);
+    round.abort(new StunmeshError("STUN_NO_ANSWER", "Cannot discover: the other family answered, this one did not"));
+    signal.removeEventListener("abort", onAbort);
+    return all;
   }
 
   function report(family: Family, { address, server, rttMs }: Discovered, before: TransportAddress | undefined): void {

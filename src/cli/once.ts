@@ -1,0 +1,105 @@
+/** `stunmesh-ts publish` and `stunmesh-ts establish`: one half of a refresh, once, for cron and for finding out what is wrong. */
+import { formatTransportAddress } from "../address.ts";
+import { systemClock } from "../clock.ts";
+import { type Cycle, createCycle, type RefreshRequest } from "../cycle.ts";
+import type { InterfaceLoopDeps } from "../daemon.ts";
+import { describeError, errorCode, isAbort } from "../errors.ts";
+import { openParts } from "../parts.ts";
+import type { PeerState } from "../peer-state.ts";
+import { type CommonOptions, load } from "./load.ts";
+import { selectPeers } from "./select.ts";
+
+export interface OnceOptions extends CommonOptions {
+  /** Interfaces, peers or interface/peer; none = all. */
+  readonly names: readonly string[];
+  readonly json?: boolean | undefined;
+}
+
+/** What is printed about one peer, as JSON with `--json`. */
+export interface PeerResult {
+  readonly interface: string;
+  readonly peer: string;
+  readonly ok: boolean;
+  /** What was done, or why not, for a person. */
+  readonly result: string;
+  /** Own mapped addresses (publish) or the peer's endpoint (establish). */
+  readonly addresses: readonly string[];
+  readonly code?: string;
+}
+
+type Step = (cycle: Cycle, peer: PeerState, request: RefreshRequest) => Promise<Omit<PeerResult, "interface" | "peer">>;
+
+/** Discovers once per interface and publishes to each peer. Resolves with 0 when all succeeded, else 75. */
+export function publish(options: OnceOptions, signal: AbortSignal): Promise<number> {
+  return runOnce(options, { signal, step: publishOne });
+}
+
+/** Fetches each peer's record once and sets its endpoint, unless the tunnel works. Resolves with 0 when all succeeded, else 75. */
+export function establish(options: OnceOptions, signal: AbortSignal): Promise<number> {
+  return runOnce(options, { signal, step: establishOne });
+}
+
+async function publishOne(cycle: Cycle, peer: PeerState, request: RefreshRequest) {
+  await cycle.publish(peer, request);
+  const own = cycle.own.current() ?? {};
+  const addresses = [own.ipv4, own.ipv6].flatMap((address) => (address ? [formatTransportAddress(address)] : []));
+  return { ok: true, result: `published ${addresses.join(" and ")}`, addresses };
+}
+
+async function establishOne(cycle: Cycle, peer: PeerState, request: RefreshRequest) {
+  const { fetched, settled, endpoint } = await cycle.establish(peer, request);
+  const addresses = endpoint ? [formatTransportAddress(endpoint)] : [];
+  if (settled === "leave") return { ok: true, result: "tunnel works, nothing changed", addresses };
+  if (settled === "missing") return { ok: false, result: "the peer is not on the device", addresses };
+  if (fetched === "absent") return { ok: false, result: "the peer has published nothing yet", addresses };
+  const result = settled === "set" ? `endpoint set to ${addresses.join()}` : `endpoint is ${addresses.join()} already`;
+  return { ok: endpoint !== undefined, result, addresses };
+}
+
+async function runOnce(
+  options: OnceOptions,
+  { signal, step }: { readonly signal: AbortSignal; readonly step: Step },
+): Promise<number> {
+  const { config, log } = await load(options, { logTo: 2 });
+  const interfaces = selectPeers(config.interfaces, options.names);
+  const parts = await openParts({ config, clock: systemClock, log });
+  const results = await Promise.all(
+    interfaces.map((one) => runInterfaceOnce(parts.forInterface(one), { signal, step })),
+  ).finally(() => parts.close());
+  print(results.flat(), options);
+  return results.flat().every(({ ok }) => ok) ? 0 : 75;
+}
+
+async function runInterfaceOnce(
+  deps: InterfaceLoopDeps,
+  { signal, step }: { readonly signal: AbortSignal; readonly step: Step },
+): Promise<readonly PeerResult[]> {
+  const cycle = createCycle({ ...deps, onAnswer: () => undefined, onOwnAddress: () => undefined });
+  const peers = [...cycle.peers.values()];
+  const reading = deps.wireguard.readDevice(deps.config.name, signal);
+  return Promise.all(
+    peers.map(async (peer): Promise<PeerResult> => {
+      const names = { interface: deps.config.name, peer: peer.config.name };
+      try {
+        const device = await reading;
+        cycle.observe(device, [peer]);
+        const request = { device, occasion: "failure", maxDiscoveryAgeMs: 60_000, signal } as const;
+        return { ...names, ...(await step(cycle, peer, request)) };
+      } catch (error) {
+        if (isAbort(error)) throw error;
+        const code = errorCode(error);
+        return { ...names, ok: false, result: describeError(error), addresses: [], ...(code && { code }) };
+      }
+    }),
+  );
+}
+
+function print(results: readonly PeerResult[], { json }: OnceOptions): void {
+  if (json) {
+    console.log(JSON.stringify(results));
+    return;
+  }
+  for (const { interface: device, peer, ok, result } of results) {
+    console.log(`${ok ? "ok    " : "FAILED"} ${device}/${peer}: ${result}`);
+  }
+}

@@ -1,0 +1,37 @@
+#!/usr/bin/env node
+/** The program: runs the command line, turns signals into an orderly stop and errors into exit codes. */
+import { setMaxListeners } from "node:events";
+import { constants } from "node:os";
+import { runCommand } from "./cli/index.ts";
+import { systemClock } from "./clock.ts";
+import { errorKinds, isAbort, StunmeshError } from "./errors.ts";
+
+/** After a signal everything stops by itself; what still hangs after this time is left behind. */
+const STOP_TIMEOUT_MS = 400;
+/** sysexits.h: a bug of ours. */
+const EX_SOFTWARE = 70;
+
+const stop = new AbortController();
+// Every call under way listens to it, and there may be thousands.
+setMaxListeners(0, stop.signal);
+for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => onSignal(name));
+
+function onSignal(name: "SIGINT" | "SIGTERM"): void {
+  if (stop.signal.aborted) process.exit(128 + constants.signals[name]);
+  stop.abort();
+  void systemClock.sleep(STOP_TIMEOUT_MS).then(() => process.exit(0));
+}
+
+runCommand(process.argv.slice(2), stop.signal).then(
+  (exitCode) => process.exit(exitCode),
+  (error: unknown) => {
+    // A command that was interrupted before it was done; the daemon itself ends with 0.
+    if (isAbort(error) && stop.signal.aborted) process.exit(128 + constants.signals.SIGINT);
+    if (error instanceof StunmeshError) {
+      console.error(`stunmesh-ts: ${error.message}`);
+      process.exit(errorKinds[error.code].exitCode);
+    }
+    console.error("stunmesh-ts: internal error, please report it:", error);
+    process.exit(EX_SOFTWARE);
+  },
+);

@@ -1,0 +1,143 @@
+/**
+ * Composition root: builds the parts of the program from a configuration and fits them together.
+ */
+import { networkInterfaces } from "node:os";
+import { type Family, formatTransportAddress, parseIp } from "./address.ts";
+import type { Clock } from "./clock.ts";
+import type { Config, InterfaceConfig } from "./config/types.ts";
+import type { InterfaceLoopDeps } from "./daemon.ts";
+import { StunmeshError } from "./errors.ts";
+import type { NamedStore } from "./exchange.ts";
+import type { Log } from "./log.ts";
+import { reportMapping, summarizeMapping } from "./nat.ts";
+import { openPlatform } from "./platform/index.ts";
+import type { Datagram, Platform, ProbeSocket } from "./platform/types.ts";
+import { openStore, plugins } from "./plugins/index.ts";
+import { createProvoker } from "./provoke.ts";
+import { type Discovery, discover } from "./stun/discover.ts";
+import { stunMatch } from "./stun/message.ts";
+import { observeMapping } from "./stun/observe.ts";
+import { createResolve } from "./stun/resolve.ts";
+import { openWireGuardControl } from "./wg/index.ts";
+import type { WireGuardDevice } from "./wg/types.ts";
+
+/** Looking up the name of a STUN server. */
+const RESOLVE_TIMEOUT_MS = 5_000;
+
+export interface Parts {
+  /** Everything the loop or a single pass over one interface needs. */
+  forInterface(config: InterfaceConfig): InterfaceLoopDeps;
+  close(): Promise<void>;
+}
+
+interface PartsOptions {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Builds everything. Nothing is sent, read or opened yet but the stores. Throws CONFIG_INVALID, PLATFORM_UNSUPPORTED. */
+export async function openParts({ config, clock, log }: PartsOptions): Promise<Parts> {
+  const platform = await openPlatform({ clock });
+  const wireguard = openWireGuardControl({ clock });
+  const stores = openStores(config, clock);
+  const resolve = createResolve({ clock, timeoutMs: RESOLVE_TIMEOUT_MS });
+  const { servers } = config.stun;
+
+  function forInterface(interfaceConfig: InterfaceConfig): InterfaceLoopDeps {
+    const interfaceLog = log.child({ interface: interfaceConfig.name });
+    const previous: { [family in Family]?: Discovery } = {};
+    const sessionOf = (device: WireGuardDevice, family: Family, signal: AbortSignal) => ({
+      servers,
+      family,
+      openSocket: (onDatagram: (datagram: Datagram) => void) =>
+        openSocketOf(platform, { device, family, interfaceConfig, onDatagram }),
+      resolve,
+      clock,
+      signal,
+      log: interfaceLog,
+    });
+    return {
+      config: interfaceConfig,
+      wireguard,
+      stores,
+      clock,
+      log: interfaceLog,
+      random: Math.random,
+      refreshIntervalMs: config.refreshIntervalMs,
+      pollIntervalMaxMs: config.pollIntervalMaxMs,
+      provoker: createProvoker({ interface: interfaceConfig.name, openPinger: platform.openPinger }),
+      async discover(device, { family, signal }) {
+        assertFamily(family, device.name);
+        const found = await discover({ ...sessionOf(device, family, signal), previous: previous[family] });
+        previous[family] = found;
+        return { address: found.address, server: formatTransportAddress(found.server), rttMs: found.rttMs };
+      },
+      async observeMapping(device, signal) {
+        const family: Family = interfaceConfig.protocol === "ipv6" ? "ipv6" : "ipv4";
+        const observation = await observeMapping({
+          ...sessionOf(device, family, signal),
+          localPort: device.listenPort,
+          localAddresses: localAddresses(device.name),
+        });
+        reportMapping(observation, { family, log: interfaceLog });
+        return summarizeMapping(observation);
+      },
+    };
+  }
+
+  return {
+    forInterface,
+    async close() {
+      await Promise.all([...stores.values()].map(({ store }) => store.close?.()));
+    },
+  };
+}
+
+function openStores(config: Config, clock: Clock): ReadonlyMap<string, NamedStore> {
+  return new Map(
+    config.plugins.map((instance) => {
+      const { maxValueChars, expiresAfterMs } = plugins[instance.kind] ?? {};
+      const store = openStore(instance, { clock });
+      return [instance.name, { name: instance.name, store, dedup: instance.dedup, maxValueChars, expiresAfterMs }];
+    }),
+  );
+}
+
+function openSocketOf(
+  platform: Platform,
+  options: {
+    readonly device: WireGuardDevice;
+    readonly family: Family;
+    readonly interfaceConfig: InterfaceConfig;
+    readonly onDatagram: (datagram: Datagram) => void;
+  },
+): Promise<ProbeSocket> {
+  const { device, family, interfaceConfig, onDatagram } = options;
+  return platform.openProbeSocket({
+    family,
+    localPort: device.listenPort,
+    firewallMark: device.firewallMark,
+    interfaces: interfaceConfig.listenInterfaces,
+    excludeInterface: device.name,
+    match: stunMatch,
+    onDatagram,
+  });
+}
+
+/** Says at once what would else be found out by waiting: a host without any address of a family cannot send in it. */
+function assertFamily(family: Family, device: string): void {
+  const own = localAddresses(device).flatMap((text) => parseIp(text) ?? []);
+  if (own.some((bytes) => (bytes.length === 4) === (family === "ipv4"))) return;
+  const name = family === "ipv4" ? "IPv4" : "IPv6";
+  throw new StunmeshError("STUN_NO_ANSWER", `Cannot discover: this host has no ${name} address`);
+}
+
+/** Addresses of this host that other hosts may see: not of loopback, not link-local, not of the tunnel itself. */
+function localAddresses(tunnel: string): readonly string[] {
+  return Object.entries(networkInterfaces()).flatMap(([name, addresses = []]) =>
+    name === tunnel
+      ? []
+      : addresses.flatMap(({ address, internal }) => (internal || /^fe[89ab]/i.test(address) ? [] : [address])),
+  );
+}
