@@ -1,0 +1,75 @@
+/**
+ * zod's issues -> texts for a person. Never shows a value: what a schema here says about values stands in its messages.
+ */
+import type * as z from "zod";
+import { explainUnknownKey } from "./keys.ts";
+import { type ConfigPath, kindOf, type Report } from "./report.ts";
+
+interface IssueContext {
+  readonly report: Report;
+  /** Path of the value that was checked. */
+  readonly base: ConfigPath;
+  /** The value that was checked. */
+  readonly value: unknown;
+  /** Takes secrets out of a message that a plugin's schema has made. */
+  readonly redact?: (text: string) => string;
+}
+
+type Issue = z.core.$ZodIssue;
+
+const expectedWords: Readonly<Record<string, string>> = {
+  object: "a mapping",
+  record: "a mapping",
+  array: "a list",
+  string: "a text",
+  number: "a number",
+  int: "a whole number",
+  boolean: "true or false",
+};
+
+/** Reports every issue of a failed parse. */
+export function reportIssues(issues: readonly Issue[], context: IssueContext): void {
+  for (const issue of issues) reportIssue(issue, context);
+}
+
+function reportIssue(issue: Issue, context: IssueContext): void {
+  const { report, base, value, redact = (text: string) => text } = context;
+  const steps = issue.path.map((step) => (typeof step === "symbol" ? String(step) : step));
+  const path = [...base, ...steps];
+  if (issue.code === "unrecognized_keys") {
+    for (const key of issue.keys)
+      report.unknownKey([...path, key], explainUnknownKey(key, []).replace(/: known.*$/, ""));
+  } else if (issue.code === "invalid_union" && issue.errors.length > 0) {
+    for (const inner of nearestBranch(issue.errors))
+      reportIssue({ ...inner, path: [...steps, ...inner.path] }, context);
+  } else if (issue.code === "invalid_key") {
+    for (const { message } of issue.issues) report.error(path, redact(message), { part: "key" });
+  } else {
+    report.error(path, redact(explain(issue, valueAt(value, steps))));
+  }
+}
+
+function explain(issue: Issue, found: unknown): string {
+  // Messages of our own are complete; zod's own begin so.
+  if (issue.code === "invalid_type" && issue.message.startsWith("Invalid input")) {
+    const expected = expectedWords[issue.expected] ?? issue.expected;
+    return found === undefined ? `missing: ${expected} wanted` : `must be ${expected}, not ${kindOf(found)}`;
+  }
+  if (issue.code === "too_small" && issue.origin === "string" && issue.minimum === 1) return "must not be empty";
+  return issue.message.replace(/^Invalid (?:input|option|string): /, "").replace(/\.$/, "");
+}
+
+/** The alternative of a union that came farthest: its complaint is the one that helps. */
+function nearestBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] {
+  const depthOf = (branch: readonly Issue[]) => Math.max(0, ...branch.map(({ path }) => path.length));
+  return branches.reduce((best, branch) => (depthOf(branch) > depthOf(best) ? branch : best));
+}
+
+function valueAt(value: unknown, path: readonly (string | number)[]): unknown {
+  let here = value;
+  for (const step of path) {
+    if (typeof here !== "object" || here === null || !Object.hasOwn(here, step)) return undefined;
+    here = Reflect.get(here, step);
+  }
+  return here;
+}

@@ -1,0 +1,116 @@
+/**
+ * Text of a configuration -> Config. Everything that is wrong is said at once, with its place; what a Config holds needs
+ * no further check.
+ */
+import { parseDocument } from "./document.ts";
+import { reportIssues } from "./issues.ts";
+import { cleanKeys } from "./keys.ts";
+import { type PluginChoice, type PluginSchemas, readPluginOptions } from "./plugin-options.ts";
+import { checkReferences, selectPlugin } from "./references.ts";
+import { type ConfigWarning, createReport } from "./report.ts";
+import { type FileConfig, fileSchema } from "./schema.ts";
+import type { ResolveSecret } from "./secrets.ts";
+import type { Config, InterfaceConfig, PeerConfig, PingConfig } from "./types.ts";
+
+export interface ParsedConfig {
+  readonly config: Config;
+  readonly warnings: readonly ConfigWarning[];
+}
+
+export interface ParseOptions {
+  /** Absolute path of the file, for messages and for Config.path. */
+  readonly path: string;
+  readonly pluginSchemas: PluginSchemas;
+  readonly resolveSecret: ResolveSecret;
+  /** Unknown keys are warnings, not errors. */
+  readonly lenient?: boolean;
+  /** The file can be read by others than its owner: a secret in it is warned about. */
+  readonly readableByOthers?: boolean;
+}
+
+/** Parses and checks a configuration. Throws CONFIG_INVALID, or SECRET_UNREADABLE when nothing else is wrong. */
+export async function parseConfig(text: string, options: ParseOptions): Promise<ParsedConfig> {
+  const { path, pluginSchemas, resolveSecret, lenient = false, readableByOthers = false } = options;
+  const { root, locate } = parseDocument(text, path);
+  const report = createReport({ file: path, locate, lenient });
+
+  const cleaned = cleanKeys(root, fileSchema, { path: [], report });
+  const tree = typeof cleaned === "object" && cleaned !== null ? { ...cleaned } : {};
+  const file = fileSchema.safeParse(tree);
+  if (!file.success) reportIssues(file.error.issues, { report, base: [], value: tree });
+  const { plugins } = tree as { readonly plugins?: unknown };
+  const { choices, literalSecrets } = await readPluginOptions(plugins, { pluginSchemas, resolveSecret, report });
+  checkReferences(tree, report);
+  report.throwErrors();
+  if (!file.success) throw file.error;
+
+  if (file.data.stun.isDefault) {
+    report.warn(["stun"], "no STUN server given: stun.l.google.com:19302 is used");
+  }
+  const [secret] = literalSecrets;
+  if (readableByOthers && secret) {
+    report.warn(
+      secret.path,
+      "a secret in a file that others can read: chmod 600 it, or write { env: NAME }, { file: PATH } or { credential: NAME } instead",
+    );
+  }
+  return { config: createConfig(file.data, { path, choices }), warnings: report.warnings };
+}
+
+function createConfig(
+  file: FileConfig,
+  { path, choices }: { readonly path: string; readonly choices: ReadonlyMap<string, PluginChoice> },
+): Config {
+  return {
+    path,
+    refreshIntervalMs: file.refresh_interval,
+    pollIntervalMaxMs: file.poll_interval_max,
+    log: { level: file.log.level, ...(file.log.format && { format: file.log.format }) },
+    stun: { servers: file.stun.servers },
+    health: { fixedRetries: file.ping_monitor.fixed_retries },
+    interfaces: Object.entries(file.interfaces).map(([name, block]) => createInterface(name, { block, file })),
+    plugins: Object.entries(file.plugins).flatMap(([name, block]) => {
+      const choice = choices.get(name);
+      if (!choice) return [];
+      const { dedup, timeout, concurrency } = block;
+      return [{ name, ...choice, dedup, timeoutMs: timeout, concurrency }];
+    }),
+  };
+}
+
+type InterfaceBlock = FileConfig["interfaces"][string];
+type PeerBlock = InterfaceBlock["peers"][string];
+
+function createInterface(
+  name: string,
+  { block, file }: { readonly block: InterfaceBlock; readonly file: FileConfig },
+): InterfaceConfig {
+  return {
+    name,
+    protocol: block.protocol,
+    listenInterfaces: block.listen_interfaces,
+    listenDefaultRoute: block.listen_default_route,
+    peers: Object.entries(block.peers).map(([peerName, peer]) => createPeer(peerName, { peer, file })),
+  };
+}
+
+function createPeer(name: string, { peer, file }: { readonly peer: PeerBlock; readonly file: FileConfig }): PeerConfig {
+  const ping = createPing(peer, file);
+  return {
+    name,
+    ...(peer.description !== undefined && { description: peer.description }),
+    publicKey: peer.public_key,
+    plugin: selectPlugin(peer.plugin, Object.keys(file.plugins)) ?? "",
+    protocol: peer.protocol,
+    ...(ping && { ping }),
+  };
+}
+
+function createPing({ ping }: PeerBlock, { ping_monitor: defaults }: FileConfig): PingConfig | undefined {
+  if (!ping?.enabled || ping.target === undefined) return undefined;
+  return {
+    target: ping.target,
+    intervalMs: ping.interval ?? defaults.interval,
+    timeoutMs: ping.timeout ?? defaults.timeout,
+  };
+}

@@ -1,0 +1,169 @@
+/**
+ * Every key of the configuration file, its default and its meaning: the one table that reading, the JSON schema and the
+ * tests of docs/configuration.md and config.example.yaml go by.
+ *
+ * Keys, and what they accept, are those of STUNMESH-go; `poll_interval_max`, and a plugin's `timeout` and `concurrency`,
+ * are this program's own. What plugins add to their blocks is in their own schemas.
+ */
+import * as z from "zod";
+import {
+  booleanField,
+  choiceField,
+  durationField,
+  hostField,
+  integerField,
+  publicKeyField,
+  textField,
+  textListField,
+  toBoolean,
+} from "./fields.ts";
+import { quoteValue } from "./report.ts";
+import { mergeServers } from "./servers.ts";
+
+/** zerolog's names, and the one of this program that zerolog calls "disabled". */
+const levelNames = ["trace", "debug", "info", "warn", "error", "fatal", "panic", "disabled", "silent"] as const;
+
+/** zerolog's numbers for its levels; 6 is its "no level". */
+const numericLevels: ReadonlyMap<unknown, (typeof levelNames)[number]> = new Map([
+  ["-1", "trace"],
+  ["0", "debug"],
+  ["1", "info"],
+  ["2", "warn"],
+  ["3", "error"],
+  ["4", "fatal"],
+  ["5", "panic"],
+  ["6", "disabled"],
+  ["7", "disabled"],
+] as const);
+
+const log = z.strictObject({
+  level: z
+    .preprocess(
+      (level) => numericLevels.get(typeof level === "number" ? String(level) : level) ?? level,
+      choiceField(levelNames, { empty: "info", ignoreCase: true }),
+    )
+    .transform((level) => (level === "panic" ? "fatal" : level === "disabled" ? "silent" : level))
+    .prefault("info")
+    .meta({ description: "What is logged, from this level up" }),
+  format: z
+    .preprocess(
+      (format) => (format === "" ? undefined : format),
+      z
+        .enum(["console", "json"], {
+          error: ({ input }) => `${quoteValue(input)} is not one of console, json`,
+        })
+        .optional(),
+    )
+    .optional()
+    .meta({ description: "console: for people; json: one object per line. Default: console on a terminal, else json" }),
+});
+
+const stun = z
+  .strictObject({
+    address: textField("host:port of a STUN server").optional().meta({ description: "One server; comes first" }),
+    addresses: textListField("a list of host:port").optional().meta({ description: "STUN servers, host:port" }),
+  })
+  .transform(mergeServers);
+
+const pingMonitor = z.strictObject({
+  interval: durationField().prefault("1s").meta({ description: "Time between two pings of a peer" }),
+  timeout: durationField().prefault("1s").meta({ description: "A ping not answered in this time is lost" }),
+  fixed_retries: integerField({ min: 0, max: 2 ** 31 - 1 })
+    .prefault(3)
+    .meta({ description: "Retries every 2 s before the time between them grows" }),
+});
+
+const ping = z.strictObject({
+  enabled: booleanField().prefault(false).meta({ description: "Watch this peer by pinging it through the tunnel" }),
+  target: hostField().optional().meta({ description: "What to ping: the peer's address inside the tunnel" }),
+  interval: durationField().optional().meta({ description: "Default: ping_monitor.interval" }),
+  timeout: durationField().optional().meta({ description: "Default: ping_monitor.timeout" }),
+});
+
+const peer = z.strictObject({
+  public_key: publicKeyField().meta({ description: "The peer's WireGuard public key" }),
+  plugin: textField("the name of a plugin").optional().meta({
+    description: "Name of the plugin to publish to and to look the peer up in; needed when there are several",
+  }),
+  protocol: choiceField(["ipv4", "ipv6", "prefer_ipv4", "prefer_ipv6"], { empty: "ipv4" })
+    .prefault("ipv4")
+    .meta({ description: "Which of the peer's addresses to use" }),
+  description: textField().optional().meta({ description: "For people" }),
+  ping: ping.optional(),
+});
+
+const proxy = z.strictObject({
+  enabled: z
+    .preprocess(
+      toBoolean,
+      z.literal(false, {
+        error: ({ input }) =>
+          input === true
+            ? "this program relays no traffic, and needs no proxy: it asks the STUN server from WireGuard's own port and leaves the packets to WireGuard. Remove it, or set it to false"
+            : "must be false",
+      }),
+    )
+    .optional()
+    .meta({ description: "Only false: this program relays no traffic" }),
+  listen: integerField({ min: 0, max: 65535 }).optional().meta({ description: "Not used" }),
+  fib: integerField({ min: 0, max: 65535 }).optional().meta({ description: "Not used" }),
+});
+
+const interfaceBlock = z.strictObject({
+  protocol: choiceField(["ipv4", "ipv6", "dualstack"], { empty: "ipv4" })
+    .prefault("ipv4")
+    .meta({ description: "Which addresses of this host to discover and publish" }),
+  listen_interfaces: textListField()
+    .prefault([])
+    .meta({ description: "FreeBSD and macOS: interfaces to receive the STUN answers on" }),
+  listen_default_route: booleanField()
+    .prefault(false)
+    .meta({ description: "FreeBSD and macOS: receive on the interface of the default route" }),
+  proxy: proxy.optional(),
+  peers: z.record(nameOf("a peer"), peer).prefault({}).meta({ description: "Peers, by a name of your choice" }),
+});
+
+/** The keys every plugin block has; the others are the plugin's own. */
+export const pluginBlock = z.looseObject({
+  // Required, but only the table of plugins can say what is possible: see plugin-options.ts.
+  type: textField("the type of a plugin").optional().meta({ description: "exec, shell, a builtin's name, or builtin" }),
+  name: textField().optional().meta({ description: "With type: builtin, the builtin's name" }),
+  dedup: booleanField().prefault(false).meta({ description: "Do not write a value that has not changed" }),
+  timeout: durationField().prefault("30s").meta({ description: "Deadline of one call" }),
+  concurrency: integerField({ min: 1, max: 1024 }).prefault(8).meta({ description: "Calls that may run at once" }),
+});
+
+/** The whole file. */
+export const fileSchema = z.strictObject({
+  refresh_interval: durationField()
+    .prefault("10m")
+    .meta({ description: "Time between two refreshes: discover, publish, look up" }),
+  poll_interval_max: durationField()
+    .prefault("30s")
+    .meta({ description: "Longest time between two look-ups of a peer that is not reachable" }),
+  log: log.prefault({}),
+  stun: stun.prefault({}),
+  ping_monitor: pingMonitor.prefault({}),
+  interfaces: z
+    .record(
+      z.string().regex(/^(?!-|\.{1,2}$)[^\s/]{1,15}$/, {
+        error: ({ input }) => `${quoteValue(input)} cannot be the name of an interface (1 to 15 characters)`,
+      }),
+      interfaceBlock,
+    )
+    .prefault({})
+    .meta({ description: "WireGuard interfaces, by their names" }),
+  plugins: z
+    .record(nameOf("a plugin"), pluginBlock)
+    .prefault({})
+    .meta({ description: "Stores, by a name of your choice" }),
+});
+
+export type FileConfig = z.output<typeof fileSchema>;
+
+/** A name is free, but stands in log lines: no line breaks or control characters. */
+function nameOf(what: string) {
+  return z.string().regex(/^[^\p{Cc}\p{Zl}\p{Zp}]{1,200}$/u, {
+    error: ({ input }) => `${quoteValue(input)} cannot be the name of ${what} (up to 200 characters on one line)`,
+  });
+}
