@@ -16,11 +16,16 @@ import {
 const SESSION_LIFETIME_MS = 180_000;
 /** A session this old gets a packet if nobody else sends one: WireGuard then makes a new handshake (it does after 120 s). */
 const SESSION_AGING_MS = 150_000;
+/** With keepalive a peer is heard from every 25 s or so. After this long without, it gets a packet, which WireGuard at the other end answers within 10 s, if only with a keepalive. */
+const QUIET_MS = 35_000;
+/** Nothing was heard for so long although packets were sent: the tunnel is dead, whatever the session's age. */
+const DEAD_MS = 60_000;
 /** Bytes from a peer within this time mean WireGuard just heard from it: its handshakes are 5 s apart. */
 const RECEIVING_MS = 15_000;
 /** A candidate that brought no handshake in this time gives way to the other family. Three handshake attempts of WireGuard. */
 export const CANDIDATE_TRIAL_MS = 15_000;
 const FIRST_POLL_MS = 1_000;
+const FIXED_RETRY_MS = 2_000;
 
 /** What a look at the device says about one peer. */
 export interface PeerReading {
@@ -28,6 +33,8 @@ export interface PeerReading {
   readonly latestHandshakeMs?: number;
   readonly receivedBytes: number;
   readonly endpoint?: TransportAddress;
+  /** Seconds; 0 = off. */
+  readonly persistentKeepalive: number;
 }
 
 /** What several looks at the device say about one peer. Times are of the monotonic clock, in milliseconds. */
@@ -40,6 +47,9 @@ export interface Observation {
   readonly handshakeAtMs?: number | undefined;
   /** When received bytes were last seen growing. */
   readonly receivedAtMs?: number | undefined;
+  /** Since when received bytes have not been growing: the first look, if they never were. */
+  readonly quietSinceMs: number;
+  readonly hasKeepalive: boolean;
 }
 
 /**
@@ -59,6 +69,8 @@ export function observePeer(
     endpoint: reading.endpoint,
     handshakeAtMs: handshakeAt(before, latestHandshakeMs, time),
     receivedAtMs: grew ? time.monotonicMs : before?.receivedAtMs,
+    quietSinceMs: grew || before === undefined ? time.monotonicMs : before.quietSinceMs,
+    hasKeepalive: reading.persistentKeepalive > 0,
   };
 }
 
@@ -79,26 +91,48 @@ function handshakeAt(
  */
 export type Liveness = "alive" | "receiving" | "silent";
 
-/** `ping` is the verdict of a health check through the tunnel, when there is one; it outweighs the handshake's age. */
-export function judgeLiveness(
-  observation: Observation,
-  options: { readonly monotonicMs: number; readonly ping?: "answered" | "missed" | undefined },
-): Liveness {
-  const { monotonicMs, ping } = options;
-  if (ping === "answered") return "alive";
-  const { handshakeAtMs, receivedAtMs } = observation;
-  const inSession = handshakeAtMs !== undefined && monotonicMs - handshakeAtMs < SESSION_LIFETIME_MS;
-  if (inSession && ping !== "missed") return "alive";
-  const heard = receivedAtMs !== undefined && monotonicMs - receivedAtMs < RECEIVING_MS;
-  return heard && !inSession ? "receiving" : "silent";
+/** There is a session: its handshake is younger than WireGuard lets one become. */
+export function isInSession({ handshakeAtMs }: Observation, monotonicMs: number): boolean {
+  return handshakeAtMs !== undefined && monotonicMs - handshakeAtMs < SESSION_LIFETIME_MS;
 }
 
 /**
- * True when the session of an idle tunnel will end soon. One packet then renews it, so that an idle tunnel is not taken
- * for a dead one, and a dead one is noticed.
+ * `ping` is the verdict of a health check through the tunnel, when there is one; it outweighs the handshake's age.
+ * `suspectedAtMs` is when its first lost probe was noticed and the device looked at: bytes that came later mean that only
+ * our packets, or the answers of the ping target, get lost.
  */
-export function isSessionAging({ handshakeAtMs }: Observation, monotonicMs: number): boolean {
-  return handshakeAtMs !== undefined && monotonicMs - handshakeAtMs >= SESSION_AGING_MS;
+export function judgeLiveness(
+  observation: Observation,
+  options: {
+    readonly monotonicMs: number;
+    readonly ping?: "answered" | "missed" | undefined;
+    readonly suspectedAtMs?: number | undefined;
+  },
+): Liveness {
+  const { monotonicMs, ping, suspectedAtMs } = options;
+  const { receivedAtMs } = observation;
+  if (ping === "answered") return "alive";
+  if (ping === "missed") {
+    const heard = receivedAtMs !== undefined && suspectedAtMs !== undefined && receivedAtMs > suspectedAtMs;
+    return heard && monotonicMs - receivedAtMs < RECEIVING_MS ? "receiving" : "silent";
+  }
+  if (isInSession(observation, monotonicMs)) return quietMs(observation, monotonicMs) < DEAD_MS ? "alive" : "silent";
+  return receivedAtMs !== undefined && monotonicMs - receivedAtMs < RECEIVING_MS ? "receiving" : "silent";
+}
+
+/** How long nothing was heard although something should have been; 0 when nothing is to be expected, without keepalive. */
+function quietMs({ hasKeepalive, quietSinceMs, handshakeAtMs }: Observation, monotonicMs: number): number {
+  return hasKeepalive ? monotonicMs - Math.max(quietSinceMs, handshakeAtMs ?? quietSinceMs) : 0;
+}
+
+/**
+ * True when a tunnel that counts as alive should get a packet from us: its session will end soon, or the peer has been
+ * quiet for longer than its keepalive allows. An idle tunnel is then not taken for a dead one, and a dead one is noticed.
+ */
+export function isPacketDue(observation: Observation, monotonicMs: number): boolean {
+  const { handshakeAtMs } = observation;
+  const aging = handshakeAtMs !== undefined && monotonicMs - handshakeAtMs >= SESSION_AGING_MS;
+  return aging || quietMs(observation, monotonicMs) >= QUIET_MS;
 }
 
 /** The endpoint that is being tried, and since when (monotonic clock). */
@@ -148,5 +182,18 @@ export function decide(situation: {
 export function pollDelayMs(attempt: number, options: { readonly maxMs: number; readonly random: number }): number {
   const { maxMs, random } = options;
   const base = FIRST_POLL_MS * 2 ** Math.min(attempt, 20);
+  return Math.min(maxMs, base * (0.85 + 0.3 * random));
+}
+
+/**
+ * The same after a health check found the tunnel dead: `fixedRetries` times 2 s, then 4, 8, 16 s ... up to `maxMs`. The
+ * other end notices within seconds of us, so the first looks are close together.
+ */
+export function retryDelayMs(
+  attempt: number,
+  options: { readonly fixedRetries: number; readonly maxMs: number; readonly random: number },
+): number {
+  const { fixedRetries, maxMs, random } = options;
+  const base = FIXED_RETRY_MS * 2 ** Math.min(Math.max(0, attempt - fixedRetries + 1), 20);
   return Math.min(maxMs, base * (0.85 + 0.3 * random));
 }

@@ -7,7 +7,7 @@
  */
 import type { EndpointRecord, TransportAddress } from "./address.ts";
 import type { Clock } from "./clock.ts";
-import type { InterfaceConfig } from "./config/types.ts";
+import type { InterfaceConfig, PeerConfig } from "./config/types.ts";
 import { settledWithin } from "./deadline.ts";
 import { isAbort, StunmeshError } from "./errors.ts";
 import { fetchRecord, type NamedStore, publishRecord } from "./exchange.ts";
@@ -34,6 +34,8 @@ export interface CycleDeps {
   readonly log: Log;
   /** Verdict of a health check through the tunnel; undefined = none. */
   readonly ping?: (peer: PeerState) => "answered" | "missed" | undefined;
+  /** What is known about a peer already, from before a restart or a reload. */
+  readonly restore?: ((peer: PeerConfig) => PeerState | undefined) | undefined;
   /** Called when a packet through the tunnel was answered. */
   onAnswer(peer: PeerState): void;
   /** Called when the own addresses are new or changed. */
@@ -83,7 +85,7 @@ export function createCycle(deps: CycleDeps): Cycle {
   const own = createOwnAddress({ config, discover: deps.discover, clock, log, onChange: deps.onOwnAddress });
   const settler = createSettler({ ...deps, interface: config.name });
   const failures = createFailureLog(log);
-  const peers = new Map(config.peers.map((peer) => [peer.name, createPeerState(peer)]));
+  const peers = new Map(config.peers.map((peer) => [peer.name, deps.restore?.(peer) ?? createPeerState(peer)]));
 
   async function publish(peer: PeerState, request: RefreshRequest): Promise<"published" | "unchanged"> {
     const { device, maxDiscoveryAgeMs, occasion, signal } = request;

@@ -39,6 +39,8 @@ export const errorKinds = {
   RECORD_REFLECTED: { exitCode: 75, fatal: false },
   RECORD_ROLLED_BACK: { exitCode: 75, fatal: false },
   RECORD_NO_FAMILY: { exitCode: 75, fatal: false },
+  STATE_UNAVAILABLE: { exitCode: 75, fatal: false },
+  ALREADY_RUNNING: { exitCode: 75, fatal: true },
   KEY_INVALID: { exitCode: 78, fatal: false },
   TIMEOUT: { exitCode: 75, fatal: false },
 } as const satisfies Record<string, ErrorKind>;

@@ -5,9 +5,9 @@ import { networkInterfaces } from "node:os";
 import { type Family, formatTransportAddress, parseIp } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import type { Config, InterfaceConfig } from "./config/types.ts";
-import type { InterfaceLoopDeps } from "./daemon.ts";
 import { StunmeshError } from "./errors.ts";
 import type { NamedStore } from "./exchange.ts";
+import type { InterfaceLoopDeps } from "./interface-loop.ts";
 import type { Log } from "./log.ts";
 import { reportMapping, summarizeMapping } from "./nat.ts";
 import { openPlatform } from "./platform/index.ts";
@@ -66,6 +66,8 @@ export async function openParts({ config, clock, log }: PartsOptions): Promise<P
       random: Math.random,
       refreshIntervalMs: config.refreshIntervalMs,
       pollIntervalMaxMs: config.pollIntervalMaxMs,
+      fixedRetries: config.health.fixedRetries,
+      resolveTarget: resolve,
       provoker: createProvoker({ interface: interfaceConfig.name, openPinger: platform.openPinger }),
       async discover(device, { family, signal }) {
         assertFamily(family, device.name);

@@ -16,6 +16,8 @@ export interface PeerState {
   recordSequence?: number;
   observation?: Observation;
   liveness: Liveness;
+  /** Monotonic clock: when the first lost ping was followed by a look at the device; unset while none is lost. */
+  suspectedAtMs?: number;
   /** The endpoint that is being tried. */
   trial?: Trial;
 }

@@ -54,9 +54,13 @@ function familyOf(bytes: Uint8Array): Family {
 }
 
 export interface Provoker {
-  /** Sends one echo request; resolves with the round-trip time in ms, or undefined when nothing came back in 2 s. Rejects when it could not be sent. */
+  /**
+   * Sends one echo request; resolves with the round-trip time in ms, or undefined when nothing came back in `timeoutMs`.
+   * Rejects when it could not be sent.
+   * @default timeoutMs 2000
+   */
   provoke(
-    target: { readonly family: Family; readonly target: string },
+    request: { readonly family: Family; readonly target: string; readonly timeoutMs?: number },
     signal: AbortSignal,
   ): Promise<number | undefined>;
 }
@@ -68,7 +72,7 @@ export function createProvoker(options: {
 }): Provoker {
   const open = new Map<Family, { readonly pinger: Promise<Pinger>; users: number }>();
   return {
-    async provoke({ family, target }, signal) {
+    async provoke({ family, target, timeoutMs = ANSWER_TIMEOUT_MS }, signal) {
       const shared = open.get(family) ?? {
         pinger: options.openPinger({ family, interface: options.interface }),
         users: 0,
@@ -77,7 +81,7 @@ export function createProvoker(options: {
       shared.users++;
       try {
         const pinger = await shared.pinger;
-        return await pinger.ping(target, { timeoutMs: ANSWER_TIMEOUT_MS, signal });
+        return await pinger.ping(target, { timeoutMs, signal });
       } finally {
         shared.users--;
         if (shared.users === 0) {

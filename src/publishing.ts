@@ -14,9 +14,10 @@ export interface Publication {
 /**
  * interval  the regular refresh
  * poll      a look between two refreshes, because the peer is not reachable
+ * change    this host's network changed: the own address may be another
  * failure   the tunnel to the peer was just found dead, or somebody asked: the store is not trusted to still have it
  */
-export type Occasion = "interval" | "poll" | "failure";
+export type Occasion = "interval" | "poll" | "change" | "failure";
 
 /** True when `own` is to be written now. `published` is what was written last, successfully. */
 export function isPublishDue(options: {

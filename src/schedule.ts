@@ -1,9 +1,9 @@
 /** When a peer's turn is next: pure bookkeeping of one peer, driven by the daemon's loop. Times are of the monotonic clock. */
-import { pollDelayMs } from "./convergence.ts";
+import { pollDelayMs, retryDelayMs } from "./convergence.ts";
 import type { Occasion } from "./publishing.ts";
 
 /** How much each occasion asks for. */
-const DEMAND: Readonly<Record<Occasion, number>> = { poll: 0, interval: 1, failure: 2 };
+const DEMAND: Readonly<Record<Occasion, number>> = { poll: 0, change: 1, interval: 2, failure: 3 };
 
 export interface Schedule {
   /** A refresh of the peer is under way. */
@@ -14,10 +14,12 @@ export interface Schedule {
   occasion: Occasion;
   /** Looks at the store since something last changed. */
   attempt: number;
+  /** The tunnel was found dead by a health check and has not come back. */
+  failing: boolean;
 }
 
 export function createSchedule(): Schedule {
-  return { busy: false, dueAtMs: Number.POSITIVE_INFINITY, occasion: "poll", attempt: 0 };
+  return { busy: false, dueAtMs: Number.POSITIVE_INFINITY, occasion: "poll", attempt: 0, failing: false };
 }
 
 /** Makes the peer due at once, and its next looks close together again. A trigger while busy is kept for when it is not. */
@@ -43,11 +45,17 @@ export function begin(schedule: Schedule): Occasion {
 /** Ends the peer's turn. `again`: look again after the usual growing delay, unless a trigger wants it sooner. */
 export function finish(
   schedule: Schedule,
-  options: { readonly nowMs: number; readonly again: boolean; readonly maxMs: number; readonly random: number },
+  options: {
+    readonly nowMs: number;
+    readonly again: boolean;
+    readonly maxMs: number;
+    readonly random: number;
+    readonly fixedRetries: number;
+  },
 ): void {
   schedule.busy = false;
   if (!options.again) return;
-  const delayMs = pollDelayMs(schedule.attempt, options);
+  const delayMs = schedule.failing ? retryDelayMs(schedule.attempt, options) : pollDelayMs(schedule.attempt, options);
   schedule.attempt++;
   schedule.dueAtMs = Math.min(schedule.dueAtMs, options.nowMs + delayMs);
 }

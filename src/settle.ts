@@ -62,7 +62,11 @@ export function createSettler(deps: SettleDeps): Settler {
       const reading = findPeer(device, peer);
       if (!reading) continue;
       peer.observation = observePeer(peer.observation, reading, time);
-      peer.liveness = judgeLiveness(peer.observation, { monotonicMs: time.monotonicMs, ping: deps.ping?.(peer) });
+      peer.liveness = judgeLiveness(peer.observation, {
+        monotonicMs: time.monotonicMs,
+        ping: deps.ping?.(peer),
+        suspectedAtMs: peer.suspectedAtMs,
+      });
       // When the tunnel dies later, the endpoint that worked gets its full time again before another is tried.
       if (peer.liveness === "alive") delete peer.trial;
     }

@@ -2,8 +2,8 @@
 import { formatTransportAddress } from "../address.ts";
 import { systemClock } from "../clock.ts";
 import { type Cycle, createCycle, type RefreshRequest } from "../cycle.ts";
-import type { InterfaceLoopDeps } from "../daemon.ts";
 import { describeError, errorCode, isAbort } from "../errors.ts";
+import type { InterfaceLoopDeps } from "../interface-loop.ts";
 import { openParts } from "../parts.ts";
 import type { PeerState } from "../peer-state.ts";
 import { type CommonOptions, load } from "./load.ts";

@@ -1,7 +1,7 @@
 /** `stunmesh-ts run`: keeps the peers of every configured interface reachable until told to stop. */
 import { systemClock } from "../clock.ts";
-import { runInterface } from "../daemon.ts";
-import { isAbort, StunmeshError } from "../errors.ts";
+import { StunmeshError } from "../errors.ts";
+import { startInterfaceLoop } from "../interface-loop.ts";
 import { openParts } from "../parts.ts";
 import { version } from "../version.ts";
 import { type CommonOptions, load } from "./load.ts";
@@ -25,14 +25,13 @@ export async function run(options: RunOptions, signal: AbortSignal): Promise<num
   const onAbort = () => stop.abort(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
-  const loops = interfaces.map((one) => runInterface(parts.forInterface(one), stop.signal));
+  const loops = interfaces.map((one) => startInterfaceLoop(parts.forInterface(one), stop.signal));
+  const ended = loops.map((loop) => loop.ended);
   try {
-    await Promise.all(loops);
-  } catch (error) {
-    if (!isAbort(error) || !signal.aborted) throw error;
+    await Promise.all(ended);
   } finally {
     stop.abort(signal.reason);
-    await Promise.allSettled(loops);
+    await Promise.allSettled(ended);
     await parts.close();
   }
   log.info({}, "stopped");

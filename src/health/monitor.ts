@@ -1,0 +1,110 @@
+/**
+ * Pings the peers of one interface through their tunnels, each at its own interval, and tells when a verdict changes.
+ *
+ * A peer is probed only while it can be: without an endpoint or a session a ping would only make WireGuard start a
+ * handshake that leads nowhere, and the handshake's age is the better witness then.
+ */
+import type { Family } from "../address.ts";
+import type { Clock } from "../clock.ts";
+import { describeError, isAbort } from "../errors.ts";
+import type { Log } from "../log.ts";
+import { createWake, type Wake } from "../wake.ts";
+import { afterProbe, createHealth, type Health } from "./verdict.ts";
+
+/** Between the two probes that confirm a miss. */
+const CONFIRM_GAP_MS = 500;
+/** How often a peer that cannot be probed is looked at again, if nobody says so before. */
+const IDLE_MS = 1_000;
+
+/** One peer to watch. */
+export interface PingTarget {
+  readonly name: string;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** The address to ping now; undefined when its name does not resolve. */
+  resolve(signal: AbortSignal): Promise<{ readonly family: Family; readonly target: string } | undefined>;
+}
+
+export interface HealthMonitor {
+  /** What is known about a peer; undefined when it is not pinged, or not now. */
+  health(name: string): Health | undefined;
+  /** Probes a peer at once, not at its next interval. */
+  probeNow(name: string): void;
+}
+
+export interface HealthMonitorOptions {
+  readonly targets: readonly PingTarget[];
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Sends one echo request; as Provoker.provoke. */
+  ping(
+    target: { readonly family: Family; readonly target: string; readonly timeoutMs: number },
+    signal: AbortSignal,
+  ): Promise<number | undefined>;
+  isProbeable(name: string): boolean;
+  /** A probe was lost for the first time. */
+  onMiss(name: string): void;
+  onVerdict(name: string, health: Health): void;
+}
+
+/** Starts probing; ends when `signal` is aborted. */
+export function startHealthMonitor(
+  options: HealthMonitorOptions,
+  signal: AbortSignal,
+): HealthMonitor & {
+  readonly ended: Promise<void>;
+} {
+  const { targets, clock, log } = options;
+  const healths = new Map<string, Health>();
+  const wakes = new Map<string, Wake>(targets.map(({ name }) => [name, createWake(clock)]));
+
+  /** One probe, counted. Resolves with whether it was answered. A request that cannot be sent is a lost one. */
+  async function probe(target: PingTarget): Promise<boolean> {
+    const { name, timeoutMs } = target;
+    let rttMs: number | undefined;
+    try {
+      const address = await target.resolve(signal);
+      if (address) rttMs = await options.ping({ ...address, timeoutMs }, signal);
+    } catch (error) {
+      if (isAbort(error)) throw error;
+      log.debug({ peer: name, err: describeError(error) }, "ping could not be sent");
+    }
+    const before = healths.get(name) ?? createHealth(clock.monotonic());
+    const after = afterProbe(before, rttMs, clock.monotonic());
+    healths.set(name, after);
+    if (after.misses === 1) options.onMiss(name);
+    if (after.verdict !== before.verdict) options.onVerdict(name, after);
+    return rttMs !== undefined;
+  }
+
+  async function confirm(target: PingTarget): Promise<void> {
+    const second = clock.sleep(CONFIRM_GAP_MS, signal).then(() => probe(target));
+    await Promise.all([probe(target), second]);
+  }
+
+  async function watch(target: PingTarget, wake: Wake): Promise<void> {
+    for (;;) {
+      const startedMs = clock.monotonic();
+      let waitMs = IDLE_MS;
+      if (options.isProbeable(target.name)) {
+        const answered = await probe(target);
+        if (!answered && healths.get(target.name)?.misses === 1) await confirm(target);
+        waitMs = Math.max(1, target.intervalMs - (clock.monotonic() - startedMs));
+      } else {
+        healths.delete(target.name);
+      }
+      await wake.wait(waitMs, signal);
+    }
+  }
+
+  const loops = targets.map((target) =>
+    watch(target, wakes.get(target.name) ?? createWake(clock)).catch((error: unknown) => {
+      if (!isAbort(error)) throw error;
+    }),
+  );
+  return {
+    health: (name) => healths.get(name),
+    probeNow: (name) => wakes.get(name)?.wake(),
+    ended: Promise.all(loops).then(() => undefined),
+  };
+}

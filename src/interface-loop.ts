@@ -1,0 +1,322 @@
+/**
+ * When to refresh: the loop of one interface. It looks at the device every few seconds and gives each peer its turn.
+ *
+ * A peer's turn comes at the start, at every refresh interval, when its tunnel is found dead, when its record changed,
+ * when the device or this host's network changed, and, while it is not reachable, after growing delays. Turns of
+ * different peers overlap; a peer has one at a time. An interface that is not there is waited for.
+ */
+import type { EndpointRecord } from "./address.ts";
+import { isInSession, isPacketDue } from "./convergence.ts";
+import { type CycleDeps, createCycle, type PeerOutcome } from "./cycle.ts";
+import { explainUnreachable, type Mapping } from "./diagnosis.ts";
+import { errorKinds, isAbort, StunmeshError } from "./errors.ts";
+import { createFailureLog } from "./failures.ts";
+import { startHealthMonitor } from "./health/monitor.ts";
+import { createPingTarget, type ResolveTarget } from "./health/target.ts";
+import type { PeerState } from "./peer-state.ts";
+import type { Occasion } from "./publishing.ts";
+import { createReachabilityReport } from "./reachability.ts";
+import { begin, createSchedule, finish, type Schedule, trigger } from "./schedule.ts";
+import { findPeer } from "./settle.ts";
+import { createStoreWatch } from "./store-watch.ts";
+import { createWake } from "./wake.ts";
+import { describeDeviceChange } from "./wg/changes.ts";
+import type { WireGuardDevice } from "./wg/types.ts";
+
+/** How often the device is looked at when nothing else happens: WireGuard tells nobody about its changes. */
+const DEVICE_CHECK_MS = 5_000;
+/** The same while there is no device. */
+const DEVICE_WAIT_MS = 1_000;
+/** The same while a handshake is hoped for. */
+const HANDSHAKE_CHECK_MS = 500;
+const HANDSHAKE_HOPE_MS = 15_000;
+/** While a peer is not reachable the own address is discovered this often. That also keeps the published NAT mapping alive: NATs forget one after 30 s at the earliest (RFC 4787 asks for 2 min). */
+const DISCOVERY_MAX_AGE_MS = 20_000;
+/** Triggers for many peers come within milliseconds; they share one discovery. */
+const DISCOVERY_SHARE_MS = 1_000;
+
+export interface InterfaceLoopDeps extends Omit<CycleDeps, "onAnswer" | "onOwnAddress" | "ping"> {
+  readonly refreshIntervalMs: number;
+  readonly pollIntervalMaxMs: number;
+  /** Quick looks at the store after a health check found a tunnel dead. */
+  readonly fixedRetries: number;
+  /** 0..1 */
+  random(): number;
+  /** Learns how the NAT maps, in the background, whenever the own address changed; undefined = not known. */
+  observeMapping(device: WireGuardDevice, signal: AbortSignal): Promise<Mapping | undefined>;
+  /** Addresses of a ping target that is a name. */
+  readonly resolveTarget: ResolveTarget;
+  /** Called with every look at the device, after what is known about its peers was brought up to date. */
+  onLook?(device: WireGuardDevice, peers: readonly PeerState[]): void;
+}
+
+export interface InterfaceLoop {
+  /** Resolves when the loop was stopped by its signal. Rejects with an error that waiting cannot help (errors.ts: fatal). */
+  readonly ended: Promise<void>;
+  /** What is known about each peer; to be handed to the loop that follows this one. */
+  readonly peers: ReadonlyMap<string, PeerState>;
+  /** Gives every peer (or the named ones) a turn now. */
+  refresh(occasion: Occasion, names?: readonly string[]): void;
+  /** The machine slept: what was seen before it says nothing any more. */
+  resume(): void;
+}
+
+/** Keeps the peers of one interface reachable until `signal` is aborted. */
+export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal): InterfaceLoop {
+  const { config, wireguard, clock, log, random, refreshIntervalMs, pollIntervalMaxMs, fixedRetries } = deps;
+  const wake = createWake(clock);
+  const failures = createFailureLog(log);
+  const schedules = new Map(config.peers.map(({ name }) => [name, createSchedule()]));
+  const turns = new Set<Promise<void>>();
+  const suspects = new Set<PeerState>();
+  const reports = createReachabilityReport({ clock, log });
+  let mapping: Mapping | undefined;
+  let refreshAtMs = clock.monotonic();
+  let device: WireGuardDevice | undefined;
+  let fatal: unknown;
+
+  const cycle = createCycle({
+    ...deps,
+    onAnswer: () => wake.wake(),
+    ping: (peer) => pingVerdict(peer),
+    onOwnAddress: (seen, own) => keepTrack(observeNat(seen, own)),
+  });
+  const peers = [...cycle.peers.values()];
+  const watch = createStoreWatch({ stores: deps.stores, log, onChange: onRecordChanged });
+  const health = startHealthMonitor(
+    {
+      targets: peers.flatMap((peer) => createPingTarget(peer.config, deps) ?? []),
+      clock,
+      log,
+      ping: (target, signal) => deps.provoker.provoke(target, signal),
+      isProbeable(name) {
+        const observation = cycle.peers.get(name)?.observation;
+        return observation?.endpoint !== undefined && isInSession(observation, clock.monotonic());
+      },
+      onMiss(name) {
+        const peer = cycle.peers.get(name);
+        if (peer) suspects.add(peer);
+        wake.wake();
+      },
+      onVerdict(name, { verdict }) {
+        const peer = cycle.peers.get(name);
+        if (peer && verdict === "down") {
+          log.info({ peer: name, reason: "ping is not answered" }, "tunnel is down");
+          scheduleOf(peer).failing = true;
+          due(peer, "failure");
+        }
+        wake.wake();
+      },
+    },
+    signal,
+  );
+
+  function pingVerdict({ config }: PeerState): "answered" | "missed" | undefined {
+    const verdict = health.health(config.name)?.verdict;
+    return verdict === "up" ? "answered" : verdict === "down" ? "missed" : undefined;
+  }
+
+  async function observeNat(seen: WireGuardDevice, _own: EndpointRecord): Promise<void> {
+    try {
+      mapping = await deps.observeMapping(seen, signal);
+    } catch (error) {
+      if (!isAbort(error)) failures.failed("mapping", error, { message: "NAT could not be observed" });
+    }
+  }
+
+  /** A record that changed under a working tunnel says that the peer moved: see at once whether it still works. */
+  function onRecordChanged(peer: PeerState): void {
+    if (peer.liveness === "alive") health.probeNow(peer.config.name);
+    else due(peer, "poll");
+  }
+
+  function keepTrack(turn: Promise<void>): void {
+    turns.add(turn);
+    // Nothing rejects here: every turn ends in its own handlers.
+    void turn.finally(() => turns.delete(turn));
+  }
+
+  function scheduleOf(peer: PeerState): Schedule {
+    const schedule = schedules.get(peer.config.name);
+    if (!schedule) throw new RangeError(`Cannot schedule a peer that is not configured: "${peer.config.name}"`);
+    return schedule;
+  }
+
+  function due(peer: PeerState, occasion: Occasion): void {
+    trigger(scheduleOf(peer), { nowMs: clock.monotonic(), occasion });
+    wake.wake();
+  }
+
+  /** Looks at the device; undefined when there is none (yet). */
+  async function look(): Promise<WireGuardDevice | undefined> {
+    try {
+      const seen = await wireguard.readDevice(config.name, signal);
+      failures.ended("device", { message: "interface is ready" });
+      return seen;
+    } catch (error) {
+      if (isAbort(error) || isFatal(error)) throw error;
+      failures.failed("device", error, { message: "interface is not ready" });
+      return undefined;
+    }
+  }
+
+  /** Brings what is known up to date with a look at the device, and acts on what became different. */
+  function notice(seen: WireGuardDevice): void {
+    const changes = device ? describeDeviceChange(device, seen) : [];
+    if (changes.length > 0) log.info({ reason: changes.join(", ") }, "device changed");
+    if (changes.length > 0 || !device) {
+      refreshAtMs = clock.monotonic();
+      checkPeers(seen);
+      watch.update(seen, present(seen));
+    }
+    device = seen;
+    const suspected = [...suspects];
+    suspects.clear();
+    const before = new Map(peers.map((peer) => [peer, peer.liveness]));
+    cycle.observe(seen, peers);
+    const nowMs = clock.monotonic();
+    for (const peer of suspected) peer.suspectedAtMs = nowMs;
+    for (const peer of present(seen)) noticePeer(peer, { before: before.get(peer), seen, nowMs });
+    deps.onLook?.(seen, present(seen));
+  }
+
+  function noticePeer(
+    peer: PeerState,
+    {
+      before,
+      seen,
+      nowMs,
+    }: { readonly before: PeerState["liveness"] | undefined; readonly seen: WireGuardDevice; readonly nowMs: number },
+  ): void {
+    if (peer.liveness === "alive") {
+      scheduleOf(peer).failing = false;
+      if (peer.observation && isPacketDue(peer.observation, nowMs)) cycle.provoke(peer, { device: seen, signal });
+    } else if (before === "alive" && !scheduleOf(peer).failing) {
+      log.info({ peer: peer.config.name, reason: "nothing is heard from the peer" }, "tunnel is down");
+      due(peer, "failure");
+    }
+  }
+
+  function checkPeers(seen: WireGuardDevice): void {
+    for (const peer of peers) {
+      const { name } = peer.config;
+      const reading = findPeer(seen, peer);
+      if (!reading) {
+        const error = new StunmeshError("WG_PEER_NOT_FOUND", `Peer "${name}" is not on the device: add it with wg(8)`);
+        failures.failed(`peer ${name}`, error, { message: "peer is missing", fields: { peer: name } });
+        continue;
+      }
+      failures.ended(`peer ${name}`, { message: "peer is on the device", fields: { peer: name } });
+      if (reading.persistentKeepalive === 0) {
+        const hint = "set PersistentKeepalive = 25";
+        log.info({ peer: name, hint }, "no keepalive: an idle tunnel loses its NAT mapping");
+      }
+    }
+  }
+
+  function present(seen: WireGuardDevice): readonly PeerState[] {
+    return peers.filter((peer) => findPeer(seen, peer));
+  }
+
+  function startTurns(seen: WireGuardDevice): void {
+    const nowMs = clock.monotonic();
+    if (nowMs >= refreshAtMs) {
+      for (const peer of present(seen)) trigger(scheduleOf(peer), { nowMs, occasion: "interval" });
+      refreshAtMs = nowMs + refreshIntervalMs * (0.9 + 0.2 * random());
+    }
+    for (const peer of present(seen)) {
+      const schedule = scheduleOf(peer);
+      if (!schedule.busy && schedule.dueAtMs <= nowMs) keepTrack(takeTurn(peer, { schedule, device: seen }));
+    }
+  }
+
+  async function takeTurn(
+    peer: PeerState,
+    { schedule, device }: { readonly schedule: Schedule; readonly device: WireGuardDevice },
+  ): Promise<void> {
+    const occasion = begin(schedule);
+    const maxDiscoveryAgeMs = occasion === "poll" ? DISCOVERY_MAX_AGE_MS : DISCOVERY_SHARE_MS;
+    let again = true;
+    try {
+      const outcome = await cycle.refreshPeer(peer, { device, occasion, maxDiscoveryAgeMs, signal });
+      if (isFatal(outcome.error)) fatal = outcome.error;
+      if (outcome.fetched === "changed") schedule.attempt = 0;
+      again = peer.liveness !== "alive" || hasFailed(outcome);
+    } catch (error) {
+      if (!isAbort(error)) fatal = error;
+    }
+    const maxMs = Math.min(pollIntervalMaxMs, refreshIntervalMs);
+    finish(schedule, { nowMs: clock.monotonic(), again, maxMs, random: random(), fixedRetries });
+    wake.wake();
+  }
+
+  /** For how long the loop may sleep. */
+  function nextLookMs(seen: WireGuardDevice): number {
+    const nowMs = clock.monotonic();
+    const dues = present(seen)
+      .map(scheduleOf)
+      .flatMap(({ busy, dueAtMs }) => (busy ? [] : [dueAtMs]));
+    const hoping = peers.some(
+      ({ liveness, trial }) => liveness !== "alive" && trial && nowMs - trial.sinceMs < HANDSHAKE_HOPE_MS,
+    );
+    const check = hoping ? HANDSHAKE_CHECK_MS : DEVICE_CHECK_MS;
+    return Math.max(1, Math.min(check, refreshAtMs - nowMs, ...dues.map((dueAtMs) => dueAtMs - nowMs)));
+  }
+
+  function report(seen: WireGuardDevice): void {
+    reports.update(present(seen), (peer) =>
+      explainUnreachable({
+        hasRecord: peer.record !== undefined,
+        endpoint: peer.observation?.endpoint,
+        mapping,
+        ownAddressKnown: cycle.own.current() !== undefined,
+      }),
+    );
+  }
+
+  async function loop(): Promise<void> {
+    try {
+      for (;;) {
+        if (fatal) throw fatal;
+        const seen = await look();
+        if (seen) {
+          notice(seen);
+          report(seen);
+          startTurns(seen);
+        } else {
+          device = undefined;
+        }
+        await wake.wait(seen ? nextLookMs(seen) : DEVICE_WAIT_MS, signal);
+      }
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      watch.close();
+      await Promise.allSettled(turns);
+    }
+  }
+
+  return {
+    ended: loop(),
+    peers: cycle.peers,
+    refresh(occasion, names) {
+      for (const peer of peers) {
+        if (names && !names.includes(peer.config.name)) continue;
+        due(peer, occasion);
+        health.probeNow(peer.config.name);
+      }
+    },
+    resume() {
+      for (const peer of peers) delete peer.observation;
+      wake.wake();
+    },
+  };
+}
+
+function hasFailed({ published, fetched, settled }: PeerOutcome): boolean {
+  return published === "failed" || fetched === "failed" || settled === "failed";
+}
+
+function isFatal(error: unknown): boolean {
+  return error instanceof StunmeshError && errorKinds[error.code].fatal;
+}
