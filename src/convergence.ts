@@ -155,14 +155,18 @@ export type Decision =
 export function decide(situation: {
   readonly liveness: Liveness;
   readonly record: EndpointRecord | undefined;
+  /** One more candidate, from before a restart. */
+  readonly fallback?: TransportAddress | undefined;
   readonly protocol: PeerProtocol;
   readonly current: TransportAddress | undefined;
   readonly trial: Trial | undefined;
   readonly monotonicMs: number;
 }): Decision {
-  const { liveness, record, protocol, current, trial, monotonicMs } = situation;
+  const { liveness, record, fallback, protocol, current, trial, monotonicMs } = situation;
   if (liveness === "alive") return { action: "leave" };
-  const candidates = selectEndpoints(record ?? {}, protocol);
+  const selected = selectEndpoints(record ?? {}, protocol);
+  const isNew = fallback && !selected.some((candidate) => sameTransportAddress(candidate, fallback));
+  const candidates = isNew ? [...selected, fallback] : selected;
   const [first] = candidates;
   if (first === undefined) return { action: current ? "send" : "wait" };
   if (liveness === "receiving" && current) return { action: "send" };

@@ -36,6 +36,8 @@ export interface CycleDeps {
   readonly ping?: (peer: PeerState) => "answered" | "missed" | undefined;
   /** What is known about a peer already, from before a restart or a reload. */
   readonly restore?: ((peer: PeerConfig) => PeerState | undefined) | undefined;
+  /** Has the sequence numbers written to the disk; resolves when they are, or cannot be. */
+  readonly saveSequence?: (() => Promise<void>) | undefined;
   /** Called when a packet through the tunnel was answered. */
   onAnswer(peer: PeerState): void;
   /** Called when the own addresses are new or changed. */
@@ -90,7 +92,8 @@ export function createCycle(deps: CycleDeps): Cycle {
   async function publish(peer: PeerState, request: RefreshRequest): Promise<"published" | "unchanged"> {
     const { device, maxDiscoveryAgeMs, occasion, signal } = request;
     const addresses = await own.learn(device, { maxAgeMs: maxDiscoveryAgeMs, signal });
-    return publishRecord(peer, { device, own: addresses, occasion, signal, stores, clock, log });
+    const { saveSequence } = deps;
+    return publishRecord(peer, { device, own: addresses, occasion, signal, stores, clock, log, saveSequence });
   }
 
   async function fetch(peer: PeerState, { device, signal }: RefreshRequest): Promise<PeerOutcome["fetched"]> {

@@ -30,6 +30,8 @@ export interface ExchangeDeps {
   readonly stores: ReadonlyMap<string, NamedStore>;
   readonly clock: Clock;
   readonly log: Log;
+  /** Has the sequence numbers written to the disk; resolves when they are, or cannot be. */
+  readonly saveSequence?: (() => Promise<void>) | undefined;
 }
 
 interface ExchangeOptions {
@@ -56,7 +58,11 @@ export async function publishRecord(
     { endpoints: own, ...(sequence !== undefined && { sequence }) },
     { ...direction, privateKey: device.privateKey, maxChars: maxValueChars },
   );
-  if (sequence !== undefined) peer.sequence = sequence;
+  if (sequence !== undefined) {
+    peer.sequence = sequence;
+    // On the disk before it is in the store: after a restart the next one has to be higher.
+    await options.saveSequence?.();
+  }
   await store.set(storageKey(direction), sealed, signal);
   peer.published = { endpoints: own, atMs: monotonicMs };
   const line = { peer: peer.config.name, plugin: name, ...recordFields(own) };
@@ -87,6 +93,7 @@ export async function fetchRecord(
   });
   const changed = !sameEndpoints(record.endpoints, peer.record?.endpoints);
   peer.record = record;
+  delete peer.fallback;
   if (record.sequence !== undefined) peer.recordSequence = record.sequence;
   const line = { peer: peer.config.name, ...recordFields(record.endpoints) };
   if (changed) log.info(line, "record fetched");

@@ -16,6 +16,7 @@ import { createPingTarget, type ResolveTarget } from "./health/target.ts";
 import type { PeerState } from "./peer-state.ts";
 import type { Occasion } from "./publishing.ts";
 import { createReachabilityReport } from "./reachability.ts";
+import { type Remembered, recall, remember } from "./remember.ts";
 import { begin, createSchedule, finish, type Schedule, trigger } from "./schedule.ts";
 import { findPeer } from "./settle.ts";
 import { createStoreWatch } from "./store-watch.ts";
@@ -35,7 +36,7 @@ const DISCOVERY_MAX_AGE_MS = 20_000;
 /** Triggers for many peers come within milliseconds; they share one discovery. */
 const DISCOVERY_SHARE_MS = 1_000;
 
-export interface InterfaceLoopDeps extends Omit<CycleDeps, "onAnswer" | "onOwnAddress" | "ping"> {
+export interface InterfaceLoopDeps extends Omit<CycleDeps, "onAnswer" | "onOwnAddress" | "ping" | "saveSequence"> {
   readonly refreshIntervalMs: number;
   readonly pollIntervalMaxMs: number;
   /** Quick looks at the store after a health check found a tunnel dead. */
@@ -46,8 +47,8 @@ export interface InterfaceLoopDeps extends Omit<CycleDeps, "onAnswer" | "onOwnAd
   observeMapping(device: WireGuardDevice, signal: AbortSignal): Promise<Mapping | undefined>;
   /** Addresses of a ping target that is a name. */
   readonly resolveTarget: ResolveTarget;
-  /** Called with every look at the device, after what is known about its peers was brought up to date. */
-  onLook?(device: WireGuardDevice, peers: readonly PeerState[]): void;
+  /** What survives a restart; undefined = nothing does. */
+  readonly memory?: Remembered | undefined;
 }
 
 export interface InterfaceLoop {
@@ -79,6 +80,7 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
     ...deps,
     onAnswer: () => wake.wake(),
     ping: (peer) => pingVerdict(peer),
+    saveSequence,
     onOwnAddress: (seen, own) => keepTrack(observeNat(seen, own)),
   });
   const peers = [...cycle.peers.values()];
@@ -164,7 +166,8 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
   function notice(seen: WireGuardDevice): void {
     const changes = device ? describeDeviceChange(device, seen) : [];
     if (changes.length > 0) log.info({ reason: changes.join(", ") }, "device changed");
-    if (changes.length > 0 || !device) {
+    const isFirst = !device;
+    if (changes.length > 0 || isFirst) {
       refreshAtMs = clock.monotonic();
       checkPeers(seen);
       watch.update(seen, present(seen));
@@ -172,12 +175,23 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
     device = seen;
     const suspected = [...suspects];
     suspects.clear();
+    if (changes.length > 0 || isFirst) recallPeers(seen);
     const before = new Map(peers.map((peer) => [peer, peer.liveness]));
     cycle.observe(seen, peers);
     const nowMs = clock.monotonic();
     for (const peer of suspected) peer.suspectedAtMs = nowMs;
     for (const peer of present(seen)) noticePeer(peer, { before: before.get(peer), seen, nowMs });
-    deps.onLook?.(seen, present(seen));
+    if (deps.memory) remember(deps.memory, { device: seen, peers });
+  }
+
+  function recallPeers(seen: WireGuardDevice): void {
+    if (deps.memory) recall(deps.memory, { device: seen, peers });
+  }
+
+  async function saveSequence(): Promise<void> {
+    if (!deps.memory || !device) return;
+    remember(deps.memory, { device, peers });
+    await deps.memory.flush();
   }
 
   function noticePeer(

@@ -2,6 +2,7 @@
  * Composition root: builds the parts of the program from a configuration and fits them together.
  */
 import { networkInterfaces } from "node:os";
+import { isDeepStrictEqual } from "node:util";
 import { type Family, formatTransportAddress, parseIp } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import type { Config, InterfaceConfig } from "./config/types.ts";
@@ -25,8 +26,14 @@ import type { WireGuardDevice } from "./wg/types.ts";
 const RESOLVE_TIMEOUT_MS = 5_000;
 
 export interface Parts {
-  /** Everything the loop or a single pass over one interface needs. */
+  readonly platform: Platform;
+  /** Everything the loop or a single pass over one interface needs, by the configuration in use. */
   forInterface(config: InterfaceConfig): InterfaceLoopDeps;
+  /**
+   * Takes another configuration into use; stores it does not change stay open. Resolves with a function that closes those
+   * that are used no more, to be called when nobody uses them. Throws CONFIG_INVALID.
+   */
+  useConfig(config: Config): Promise<() => Promise<void>>;
   close(): Promise<void>;
 }
 
@@ -37,14 +44,15 @@ interface PartsOptions {
 }
 
 /** Builds everything. Nothing is sent, read or opened yet but the stores. Throws CONFIG_INVALID, PLATFORM_UNSUPPORTED. */
-export async function openParts({ config, clock, log }: PartsOptions): Promise<Parts> {
+export async function openParts({ config: first, clock, log }: PartsOptions): Promise<Parts> {
   const platform = await openPlatform({ clock });
   const wireguard = openWireGuardControl({ clock });
-  const stores = openStores(config, clock);
   const resolve = createResolve({ clock, timeoutMs: RESOLVE_TIMEOUT_MS });
-  const { servers } = config.stun;
+  let config = first;
+  let stores = openStores(config, { clock });
 
   function forInterface(interfaceConfig: InterfaceConfig): InterfaceLoopDeps {
+    const { servers } = config.stun;
     const interfaceLog = log.child({ interface: interfaceConfig.name });
     const previous: { [family in Family]?: Discovery } = {};
     const sessionOf = (device: WireGuardDevice, family: Family, signal: AbortSignal) => ({
@@ -89,21 +97,40 @@ export async function openParts({ config, clock, log }: PartsOptions): Promise<P
   }
 
   return {
+    platform,
     forInterface,
-    async close() {
-      await Promise.all([...stores.values()].map(({ store }) => store.close?.()));
+    async useConfig(next) {
+      const before = stores;
+      stores = openStores(next, { clock, before: { config, stores } });
+      config = next;
+      const unused = [...before].filter(([name, named]) => stores.get(name) !== named);
+      return () => closeStores(unused.map(([, named]) => named));
     },
+    close: () => closeStores([...stores.values()]),
   };
 }
 
-function openStores(config: Config, clock: Clock): ReadonlyMap<string, NamedStore> {
+interface OpenStoresOptions {
+  readonly clock: Clock;
+  /** Instances that are configured just the same are taken from here. */
+  readonly before?: { readonly config: Config; readonly stores: ReadonlyMap<string, NamedStore> };
+}
+
+function openStores(config: Config, { clock, before }: OpenStoresOptions): ReadonlyMap<string, NamedStore> {
   return new Map(
     config.plugins.map((instance) => {
+      const known = before?.config.plugins.find(({ name }) => name === instance.name);
+      const opened = before?.stores.get(instance.name);
+      if (opened && isDeepStrictEqual(known, instance)) return [instance.name, opened];
       const { maxValueChars, expiresAfterMs } = plugins[instance.kind] ?? {};
       const store = openStore(instance, { clock });
       return [instance.name, { name: instance.name, store, dedup: instance.dedup, maxValueChars, expiresAfterMs }];
     }),
   );
+}
+
+async function closeStores(stores: readonly NamedStore[]): Promise<void> {
+  await Promise.all(stores.map(({ store }) => store.close?.()));
 }
 
 function openSocketOf(

@@ -1,4 +1,5 @@
 /** What the daemon remembers about one peer of one interface, for as long as it runs. */
+import type { TransportAddress } from "./address.ts";
 import type { PeerConfig } from "./config/types.ts";
 import type { Liveness, Observation, Trial } from "./convergence.ts";
 import type { Publication } from "./publishing.ts";
@@ -16,6 +17,10 @@ export interface PeerState {
   recordSequence?: number;
   observation?: Observation;
   liveness: Liveness;
+  /** Where the tunnel worked last, in this run or, remembered, in one before. */
+  worked?: TransportAddress;
+  /** The same from before a restart, tried as well until the store has said where the peer is now. */
+  fallback?: TransportAddress;
   /** Monotonic clock: when the first lost ping was followed by a look at the device; unset while none is lost. */
   suspectedAtMs?: number;
   /** The endpoint that is being tried. */

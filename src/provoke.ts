@@ -13,16 +13,18 @@ const ANSWER_TIMEOUT_MS = 2_000;
 const ANY_TARGET: Readonly<Record<Family, string>> = { ipv4: "192.0.2.1", ipv6: "2001:db8::1" };
 
 /**
- * Chooses what to ping so that the packet goes to the peer: its ping target if that is an address, else the first
- * allowed host address, else the first host of the first allowed network; undefined when nothing is allowed.
+ * Chooses what to ping so that the packet goes to the peer: its ping target if that is an address the peer may have, else
+ * the first allowed host address, else the first host of the first allowed network; undefined when nothing is allowed.
  */
 export function selectProvokeTarget(
   pingTarget: string | undefined,
   allowedIps: readonly string[],
 ): { readonly family: Family; readonly target: string } | undefined {
-  const asAddress = pingTarget === undefined ? undefined : parseIp(pingTarget);
-  if (pingTarget !== undefined && asAddress) return { family: familyOf(asAddress), target: pingTarget };
   const networks = allowedIps.flatMap((text) => parseNetwork(text) ?? []);
+  const asAddress = pingTarget === undefined ? undefined : parseIp(pingTarget);
+  if (pingTarget !== undefined && asAddress && networks.some((network) => contains(network, asAddress))) {
+    return { family: familyOf(asAddress), target: pingTarget };
+  }
   const host = networks.find(({ bytes, prefix }) => prefix === bytes.length * 8);
   const network = host ?? networks.find(({ prefix }) => prefix > 0) ?? networks[0];
   if (!network) return undefined;
@@ -41,6 +43,15 @@ function parseNetwork(text: string): Network | undefined {
   const [host = "", prefix = ""] = text.split("/");
   const bytes = parseIp(host);
   return bytes && /^\d{1,3}$/.test(prefix) ? { host, bytes, prefix: Number(prefix) } : undefined;
+}
+
+function contains({ bytes, prefix }: Network, address: Uint8Array): boolean {
+  if (bytes.length !== address.length) return false;
+  return bytes.every((byte, index) => {
+    const bits = Math.min(8, Math.max(0, prefix - index * 8));
+    const mask = 0xff & (0xff << (8 - bits));
+    return ((byte ^ (address[index] ?? 0)) & mask) === 0;
+  });
 }
 
 /** The first host of a network: its address plus one. A network's address never ends in all ones, so nothing carries. */

@@ -68,7 +68,9 @@ export function createSettler(deps: SettleDeps): Settler {
         suspectedAtMs: peer.suspectedAtMs,
       });
       // When the tunnel dies later, the endpoint that worked gets its full time again before another is tried.
-      if (peer.liveness === "alive") delete peer.trial;
+      if (peer.liveness !== "alive") continue;
+      delete peer.trial;
+      if (reading.endpoint) peer.worked = reading.endpoint;
     }
   }
 
@@ -96,6 +98,7 @@ export function createSettler(deps: SettleDeps): Settler {
     return decide({
       liveness: peer.liveness,
       record: peer.record?.endpoints,
+      fallback: peer.fallback,
       protocol: peer.config.protocol,
       current: reading.endpoint,
       trial: peer.trial,

@@ -416,3 +416,85 @@ test("one discovery serves all peers of a round", async () => {
   assert.equal(one.discoveries(), 1);
   await one.stop();
 });
+
+/** Both hosts ping the other's tunnel address every second. */
+function startPingingPair(pair: ReturnType<typeof createPair>) {
+  const { clock, a, b, store } = pair;
+  const ping = { intervalMs: 1_000, timeoutMs: 1_000 };
+  return {
+    one: startDaemon(clock, { host: a, peers: [b], store, peer: { ping: { ...ping, target: "10.99.0.2" } } }),
+    two: startDaemon(clock, { host: b, peers: [a], store, peer: { ping: { ...ping, target: "10.99.0.1" } } }),
+  };
+}
+
+test("with pings a rebound NAT is recovered from within seconds, whichever side it is, and both at once", async () => {
+  for (const rebound of ["a", "b", "ab"]) {
+    const pair = createPair();
+    const { clock, world, a, b } = pair;
+    const { one, two } = startPingingPair(pair);
+    await advanceUntil(clock, 3_000, () => world.works(a, b));
+    await clock.advance(60_000);
+    if (rebound.includes("a")) world.rebind(a);
+    if (rebound.includes("b")) world.rebind(b);
+    const tookMs = await advanceUntil(clock, 8_000, () => world.works(a, b));
+    assert.ok(tookMs > 1_000, "a broken tunnel is not taken for a working one");
+    await advanceUntil(clock, 3_000, () => one.log.find("peer reachable").length === 2);
+    await one.stop();
+    await two.stop();
+  }
+});
+
+test("one lost ping changes nothing", async () => {
+  const pair = createPair();
+  const { clock, world, a, b, store } = pair;
+  const { one, two } = startPingingPair(pair);
+  await advanceUntil(clock, 3_000, () => world.works(a, b));
+  await clock.advance(10_000);
+  const [writes, sets] = [a.writes.length + b.writes.length, store.calls.set];
+  const { address } = b;
+  b.address = {};
+  await clock.advance(1_000);
+  b.address = address;
+  await clock.advance(30_000);
+  assert.equal(one.log.find("tunnel is down").length, 0);
+  assert.deepEqual([a.writes.length + b.writes.length, store.calls.set], [writes, sets]);
+  await one.stop();
+  await two.stop();
+});
+
+test("a ping target that never answers does not cost a tunnel that works", async () => {
+  const pair = createPair();
+  const { clock, world, a, b, store } = pair;
+  const wrong = { target: "192.0.2.1", intervalMs: 1_000, timeoutMs: 1_000 };
+  const one = startDaemon(clock, { host: a, peers: [b], store, peer: { ping: wrong } });
+  const two = startDaemon(clock, { host: b, peers: [a], store });
+  await advanceUntil(clock, 5_000, () => world.works(a, b));
+  const writes = a.writes.length;
+  // What the store has now is wrong, as for a peer behind a symmetric NAT: WireGuard knows better where the peer is.
+  const direction = { senderKey: b.publicKey, receiverKey: a.publicKey };
+  const endpoints = { ipv4: { family: "ipv4", host: "192.0.2.9", port: 9 } } as const;
+  const misleading = sealRecord({ endpoints }, { ...direction, privateKey: b.privateKey });
+  await two.stop();
+  store.values.set(storageKey(direction), [misleading]);
+  for (let second = 0; second < 120; second++) {
+    world.send(b, a);
+    await clock.advance(1_000);
+  }
+  assert.equal(one.log.find("tunnel is down").length, 1);
+  assert.equal(one.log.find("record fetched", "info").length, 2);
+  assert.equal(a.writes.length, writes);
+  assert.ok(world.works(a, b));
+  await one.stop();
+});
+
+test("a quiet peer with keepalive is found dead and found again without pings configured", async () => {
+  const pair = createPair();
+  const { clock, world, a, b } = pair;
+  const { one, two } = startPair(pair, { refreshIntervalMs: 3_600_000 });
+  await advanceUntil(clock, 3_000, () => world.works(a, b));
+  await clock.advance(30_000);
+  world.rebind(a);
+  await advanceUntil(clock, 110_000, () => world.works(a, b));
+  await one.stop();
+  await two.stop();
+});

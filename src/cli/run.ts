@@ -1,8 +1,12 @@
 /** `stunmesh-ts run`: keeps the peers of every configured interface reachable until told to stop. */
+import { createClaims } from "../claims.ts";
 import { systemClock } from "../clock.ts";
-import { StunmeshError } from "../errors.ts";
-import { startInterfaceLoop } from "../interface-loop.ts";
+import type { Config } from "../config/types.ts";
+import { type Daemon, startDaemon, withPeers } from "../daemon.ts";
+import { describeError, StunmeshError } from "../errors.ts";
+import type { Log } from "../log.ts";
 import { openParts } from "../parts.ts";
+import { selectStateDirectory } from "../state/directory.ts";
 import { version } from "../version.ts";
 import { type CommonOptions, load } from "./load.ts";
 import { runOneshot } from "./oneshot.ts";
@@ -14,26 +18,57 @@ export interface RunOptions extends CommonOptions {
 /** Resolves with the exit code when `signal` is aborted. Throws what starting throws, and errors that waiting cannot help. */
 export async function run(options: RunOptions, signal: AbortSignal): Promise<number> {
   const { config, log } = await load(options, { logTo: 1 });
-  const interfaces = config.interfaces.filter(({ peers }) => peers.length > 0);
+  const interfaces = withPeers(config);
   if (interfaces.length === 0) {
     throw new StunmeshError("CONFIG_INVALID", `Cannot start: "${config.path}" has no interface with peers`);
   }
   const parts = await openParts({ config, clock: systemClock, log });
   if (options.oneshot) return runOneshot({ interfaces, parts, signal, clock: systemClock, log });
+  const directory = selectStateDirectory({
+    configured: config.stateDirectory,
+    environment: process.env,
+    platform: parts.platform.name,
+  });
+  const claims = createClaims({ directory, clock: systemClock, log });
   log.info({ version, path: config.path, names: interfaces.map(({ name }) => name) }, "started");
-  const stop = new AbortController();
-  const onAbort = () => stop.abort(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  const loops = interfaces.map((one) => startInterfaceLoop(parts.forInterface(one), stop.signal));
-  const ended = loops.map((loop) => loop.ended);
+  const daemon = await startDaemon(config, { clock: systemClock, log, parts, claims, signal });
+  const forget = handleSignals({ daemon, log, reread: () => load(options, { logTo: 1 }).then(({ config }) => config) });
   try {
-    await Promise.all(ended);
+    await daemon.ended;
   } finally {
-    stop.abort(signal.reason);
-    await Promise.allSettled(ended);
+    forget();
     await parts.close();
   }
   log.info({}, "stopped");
   return 0;
+}
+
+interface Handled {
+  readonly daemon: Daemon;
+  readonly log: Log;
+  /** Reads the configuration again. */
+  reread(): Promise<Config>;
+}
+
+/** SIGHUP: read the configuration again. SIGUSR1: refresh everything now. Returns what undoes it. */
+function handleSignals({ daemon, log, reread }: Handled): () => void {
+  let reloading = Promise.resolve();
+  async function reload(): Promise<void> {
+    try {
+      await daemon.reload(await reread());
+      log.info({}, "configuration reloaded");
+    } catch (error) {
+      log.error({ err: describeError(error), hint: "nothing was changed" }, "configuration not reloaded");
+    }
+  }
+  const onHangup = () => {
+    reloading = reloading.then(reload);
+  };
+  const onUser = () => daemon.refresh("failure");
+  process.on("SIGHUP", onHangup);
+  process.on("SIGUSR1", onUser);
+  return () => {
+    process.off("SIGHUP", onHangup);
+    process.off("SIGUSR1", onUser);
+  };
 }

@@ -117,6 +117,18 @@ export function hostField() {
   });
 }
 
+/** An absolute path; an empty text is none. */
+export function pathField() {
+  const error = wanted("an absolute path, such as /var/lib/stunmesh-ts");
+  return z.preprocess(
+    (value) => (value === "" ? undefined : value),
+    z
+      .string({ error })
+      .regex(/^\/[^\p{Cc}]{0,1000}$/u, { error })
+      .optional(),
+  );
+}
+
 /** Whether `text` is an IP literal or a host name (RFC 1123, and underscores, which exist). */
 export function isHost(text: string): boolean {
   if (parseIp(text)) return true;

@@ -65,6 +65,7 @@ function createConfig(
     path,
     refreshIntervalMs: file.refresh_interval,
     pollIntervalMaxMs: file.poll_interval_max,
+    ...(file.state_directory !== undefined && { stateDirectory: file.state_directory }),
     log: { level: file.log.level, ...(file.log.format && { format: file.log.format }) },
     stun: { servers: file.stun.servers },
     health: { fixedRetries: file.ping_monitor.fixed_retries },

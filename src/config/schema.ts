@@ -2,8 +2,8 @@
  * Every key of the configuration file, its default and its meaning: the one table that reading, the JSON schema and the
  * tests of docs/configuration.md and config.example.yaml go by.
  *
- * Keys, and what they accept, are those of STUNMESH-go; `poll_interval_max`, and a plugin's `timeout` and `concurrency`,
- * are this program's own. What plugins add to their blocks is in their own schemas.
+ * Keys, and what they accept, are those of STUNMESH-go; `poll_interval_max`, `state_directory`, and a plugin's `timeout`
+ * and `concurrency`, are this program's own. What plugins add to their blocks is in their own schemas.
  */
 import * as z from "zod";
 import {
@@ -12,6 +12,7 @@ import {
   durationField,
   hostField,
   integerField,
+  pathField,
   publicKeyField,
   textField,
   textListField,
@@ -141,6 +142,9 @@ export const fileSchema = z.strictObject({
   poll_interval_max: durationField()
     .prefault("30s")
     .meta({ description: "Longest time between two look-ups of a peer that is not reachable" }),
+  state_directory: pathField().optional().meta({
+    description: "What survives a restart. Default: $STATE_DIRECTORY, else the system's place for such things",
+  }),
   log: log.prefault({}),
   stun: stun.prefault({}),
   ping_monitor: pingMonitor.prefault({}),

@@ -10,6 +10,8 @@ export interface Config {
   readonly refreshIntervalMs: number;
   /** Longest time between two looks at the store while a peer is not reachable; default 30 s. */
   readonly pollIntervalMaxMs: number;
+  /** Absolute path of the directory that keeps what survives a restart; missing: the system's place for it. */
+  readonly stateDirectory?: string;
   readonly log: { readonly level: LogLevel; readonly format?: LogFormat };
   readonly stun: { readonly servers: readonly StunServer[] };
   readonly health: { readonly fixedRetries: number };

@@ -13,6 +13,26 @@ export interface Platform {
   openProbeSocket(options: ProbeSocketOptions): Promise<ProbeSocket>;
   /** Opens one ICMP socket for all ping targets of a family behind a network interface. Throws as openProbeSocket does. */
   openPinger(options: PingerOptions): Promise<Pinger>;
+  /**
+   * Calls `onChange` soon after addresses, routes or the state of links of this host changed; never for neighbours (ARP),
+   * timers or counters. A burst of changes is a burst of calls, though the same change is not told twice in one turn of
+   * the event loop: the caller debounces. Lost messages count as one change, and a watch that breaks renews itself. Needs
+   * no privilege. Throws SYSTEM_CALL_FAILED when it cannot begin.
+   */
+  watchNetwork(onChange: (what: NetworkChange) => void, options?: WatchNetworkOptions): Promise<Closable>;
+}
+
+/** What changed, for the log. `onChange` must not throw, and may close the watch. */
+export interface NetworkChange {
+  /** `unknown`: the system could not say, as it had more to say than there was room for. */
+  readonly kind: "address" | "route" | "link" | "unknown";
+  /** The network interface, where there is one. */
+  readonly interface?: string;
+}
+
+export interface WatchNetworkOptions {
+  /** Changes of these interfaces, and of routes through them alone, are none: the tunnels. Default: none. */
+  readonly ignore?: readonly string[];
 }
 
 export interface Closable {

@@ -18,7 +18,7 @@ test("keys are found in any case, names are not changed", async () => {
 
 test("errors about keys in another case have their place", async () => {
   assert.deepEqual(await errorLines(`REST: 1\nRefresh_Interval: 5${REST}`), [
-    '1:1: REST: unknown key "REST": known here: refresh_interval, poll_interval_max, log, stun, ping_monitor, interfaces, plugins',
+    '1:1: REST: unknown key "REST": known here: refresh_interval, poll_interval_max, state_directory, log, stun, ping_monitor, interfaces, plugins',
     "2:19: refresh_interval: 5 has no unit: write 5s",
   ]);
 });

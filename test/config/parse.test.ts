@@ -360,3 +360,14 @@ test("parseConfig throws nothing but StunmeshError for what is not a configurati
     assert.doesNotMatch(error.message, /undefined|\[object|Invalid input/);
   }
 });
+
+test("state_directory is an absolute path, or left to the system", async () => {
+  const stateDirectory = async (text: string) => (await parse(`state_directory: ${text}${REST}`)).config.stateDirectory;
+  assert.equal(await stateDirectory("/srv/state"), "/srv/state");
+  assert.equal(await stateDirectory("/"), "/");
+  for (const none of ["", "~", '""']) assert.equal(await stateDirectory(none), undefined, none);
+  for (const text of ["state", "./state", "5", "[/a]", "true", '"/a\\nb"', `/${"x".repeat(1001)}`]) {
+    const [line] = await errorLines(`state_directory: ${text}${REST}`);
+    assert.match(line ?? "", /^1:18: state_directory: .*is not an absolute path, such as /, text);
+  }
+});

@@ -1,6 +1,7 @@
 /** What Linux offers of the Platform: raw sockets with BPF filters, for which CAP_NET_RAW (and CAP_NET_ADMIN) is needed. */
 import type { Clock } from "../../clock.ts";
 import type { Platform } from "../types.ts";
+import { watchNetwork } from "./network-monitor.ts";
 import { openPinger } from "./pinger.ts";
 import { openProbeSocket } from "./probe-socket.ts";
 
@@ -10,5 +11,6 @@ export function createLinuxPlatform({ clock }: { readonly clock: Clock }): Platf
     name: "linux",
     openProbeSocket: (options) => openProbeSocket(options, clock),
     openPinger: (options) => openPinger(options, clock),
+    watchNetwork: (onChange, options) => watchNetwork(onChange, { ...options, clock }),
   };
 }

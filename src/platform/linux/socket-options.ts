@@ -8,8 +8,8 @@ import { openFailed } from "../native/system-error.ts";
 
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
+export const SOCK_NONBLOCK = 0o4000;
+export const SOCK_CLOEXEC = 0o2000000;
 
 const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;

@@ -1,9 +1,9 @@
 /**
- * The socket calls of the C library that Node does not offer, one function each.
+ * The calls of the C library that Node does not offer, for sockets and one for files, one function each.
  *
  * Every call returns at once: sockets are non-blocking, and koffi's `.async()` is never used (it would block a thread of
  * Node's pool for as long as nothing arrives). Buffers are handed to C only for the duration of a call.
- * See socket(2), setsockopt(2), connect(2), getsockname(2), sendmsg(2), recvfrom(2), close(2).
+ * See socket(2), setsockopt(2), bind(2), connect(2), getsockname(2), sendmsg(2), recvfrom(2), flock(2), close(2).
  */
 import { type Koffi, loadKoffi } from "./koffi.ts";
 import { systemError } from "./system-error.ts";
@@ -18,6 +18,7 @@ export interface Libc {
   /** SO_ATTACH_FILTER, whose value holds a pointer to `instructions` (struct sock_filter[]). */
   attachFilter(fd: number, option: FilterOption): void;
   connect(fd: number, address: Uint8Array): void;
+  bind(fd: number, address: Uint8Array): void;
   /** Returns the local address, a struct sockaddr. */
   getsockname(fd: number): Uint8Array;
   send(fd: number, message: Message): void;
@@ -25,8 +26,17 @@ export interface Libc {
    * Reads one datagram into `packet` and its sender into `address`; returns its length (cut to that of `packet`), or
    * undefined when there is none. An error that is pending on the socket is taken away by this and counts as none.
    */
-  receive(fd: number, into: { readonly packet: Uint8Array; readonly address: Uint8Array }): number | undefined;
+  receive(fd: number, into: ReceiveBuffers): number | undefined;
+  /** As receive, but an error of the socket (ENOBUFS: something was lost, ...) is thrown. */
+  receiveChecked(fd: number, into: ReceiveBuffers): number | undefined;
+  /** Locks the whole file for this opening of it. Throws EAGAIN when another one has it; never waits. */
+  lockFile(fd: number): void;
   close(fd: number): void;
+}
+
+interface ReceiveBuffers {
+  readonly packet: Uint8Array;
+  readonly address: Uint8Array;
 }
 
 interface SocketOption {
@@ -57,6 +67,9 @@ export const MAX_ADDRESS_BYTES = 28;
 
 const FILTER_INSTRUCTION_BYTES = 8;
 
+/** LOCK_EX | LOCK_NB of flock(2): the same numbers on Linux, FreeBSD and macOS. */
+const LOCK_EXCLUSIVE_NOW = 2 | 4;
+
 let loading: Promise<Libc> | undefined;
 
 /** Loads the C library that Node itself is linked with, once. Throws NATIVE_UNAVAILABLE. */
@@ -83,17 +96,25 @@ function bindLibc(koffi: Koffi): Libc {
   const setsockopt = library.func("int setsockopt(int fd, int level, int name, const void *value, uint32_t length)");
   const setFilter = library.func("setsockopt", "int", ["int", "int", "int", koffi.pointer(filterProgram), "uint32_t"]);
   const connect = library.func("int connect(int fd, const void *address, uint32_t length)");
+  const bind = library.func("int bind(int fd, const void *address, uint32_t length)");
   const getsockname = library.func("int getsockname(int fd, void *address, void *length)");
   const sendmsg = library.func("sendmsg", "intptr_t", ["int", koffi.pointer(messageHeader), "int"]);
   const recvfrom = library.func(
     "intptr_t recvfrom(int fd, void *buffer, size_t size, int flags, void *address, void *length)",
   );
+  const flock = library.func("int flock(int fd, int operation)");
   const close = library.func("int close(int fd)");
 
   function check(result: unknown, syscall: string): number {
     const value = Number(result);
     if (value < 0) throw systemError(syscall, { errno: koffi.errno(), names: koffi.os.errno });
     return value;
+  }
+
+  const nothingThere: ReadonlySet<unknown> = new Set([koffi.os.errno.EAGAIN, koffi.os.errno.EINTR]);
+
+  function receive(fd: number, { packet, address }: ReceiveBuffers): number {
+    return Number(recvfrom(fd, packet, packet.length, 0, address, Uint32Array.of(address.length)));
   }
 
   return {
@@ -110,6 +131,9 @@ function bindLibc(koffi: Koffi): Libc {
     },
     connect(fd, address) {
       check(connect(fd, address, address.length), "connect");
+    },
+    bind(fd, address) {
+      check(bind(fd, address, address.length), "bind");
     },
     getsockname(fd) {
       const address = new Uint8Array(MAX_ADDRESS_BYTES);
@@ -129,9 +153,16 @@ function bindLibc(koffi: Koffi): Libc {
       };
       check(sendmsg(fd, header, 0), "sendmsg");
     },
-    receive(fd, { packet, address }) {
-      const length = Number(recvfrom(fd, packet, packet.length, 0, address, Uint32Array.of(address.length)));
+    receive(fd, into) {
+      const length = receive(fd, into);
       return length < 0 ? undefined : length;
+    },
+    receiveChecked(fd, into) {
+      const length = receive(fd, into);
+      return length < 0 && nothingThere.has(koffi.errno()) ? undefined : check(length, "recvfrom");
+    },
+    lockFile(fd) {
+      check(flock(fd, LOCK_EXCLUSIVE_NOW), "flock");
     },
     close(fd) {
       check(close(fd), "close");

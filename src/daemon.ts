@@ -1,0 +1,157 @@
+/**
+ * The daemon: one loop per interface, and what wakes them all: a changed network, the end of a sleep, a new configuration.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { Claims } from "./claims.ts";
+import type { Clock } from "./clock.ts";
+import type { Config, InterfaceConfig, PeerConfig } from "./config/types.ts";
+import { createDebounce } from "./debounce.ts";
+import { describeError, isAbort } from "./errors.ts";
+import { type InterfaceLoop, startInterfaceLoop } from "./interface-loop.ts";
+import type { Log } from "./log.ts";
+import type { Parts } from "./parts.ts";
+import type { PeerState } from "./peer-state.ts";
+import type { Closable } from "./platform/types.ts";
+import type { Occasion } from "./publishing.ts";
+import { watchResume } from "./resume.ts";
+
+export interface DaemonDeps {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly parts: Pick<Parts, "platform" | "forInterface" | "useConfig">;
+  readonly claims: Claims;
+}
+
+export interface Daemon {
+  /** Resolves when the daemon was stopped; rejects with an error that waiting cannot help. */
+  readonly ended: Promise<void>;
+  /** Replaces the configuration. Interfaces and peers it does not change keep running and keep what is known about them. */
+  reload(config: Config): Promise<void>;
+  /** Gives every peer a turn now. */
+  refresh(occasion: Occasion): void;
+}
+
+interface Running {
+  readonly config: InterfaceConfig;
+  /** Everything else in the configuration that the loop depends on. */
+  readonly surroundings: unknown;
+  readonly loop: InterfaceLoop;
+  stop(): Promise<void>;
+}
+
+/** Starts the loops of `config` and runs until `signal` is aborted. */
+export async function startDaemon(
+  config: Config,
+  deps: DaemonDeps & { readonly signal: AbortSignal },
+): Promise<Daemon> {
+  const { clock, log, signal, parts, claims } = deps;
+  const running = new Map<string, Running>();
+  let onFatal: (error: unknown) => void = () => undefined;
+  const fatal = new Promise<never>((_, reject) => {
+    onFatal = reject;
+  });
+
+  async function start(
+    one: InterfaceConfig,
+    { from, before }: { readonly from: Config; readonly before?: InterfaceLoop },
+  ) {
+    const stop = new AbortController();
+    const onAbort = () => stop.abort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    const memory = await claims.claim(one.name);
+    const restore = (peer: PeerConfig) => keptState(peer, before);
+    const loop = startInterfaceLoop({ ...parts.forInterface(one), memory, restore }, stop.signal);
+    loop.ended.catch(onFatal);
+    running.set(one.name, {
+      config: one,
+      surroundings: surroundingsOf(one, from),
+      loop,
+      async stop() {
+        signal.removeEventListener("abort", onAbort);
+        stop.abort();
+        await loop.ended.catch(() => undefined);
+      },
+    });
+  }
+
+  async function reload(next: Config): Promise<void> {
+    const closeUnused = await parts.useConfig(next);
+    const wanted = new Map(withPeers(next).map((one) => [one.name, one]));
+    for (const [name, { config: before, surroundings, loop, stop }] of running) {
+      const one = wanted.get(name);
+      if (one && isDeepStrictEqual([before, surroundings], [one, surroundingsOf(one, next)])) continue;
+      await stop();
+      running.delete(name);
+      if (one) await start(one, { from: next, before: loop });
+      log.info({ interface: name }, one ? "interface restarted with its new configuration" : "interface removed");
+    }
+    for (const one of wanted.values()) if (!running.has(one.name)) await start(one, { from: next });
+    await closeUnused();
+    await claims.keepOnly([...running.keys()]);
+  }
+
+  function refresh(occasion: Occasion): void {
+    for (const { loop } of running.values()) loop.refresh(occasion);
+  }
+
+  const debounce = createDebounce({ clock, quietMs: 300, maxMs: 2_000 }, () => {
+    log.debug({}, "network changed");
+    refresh("change");
+  });
+
+  for (const one of withPeers(config)) await start(one, { from: config });
+  const network = await watchOrWarn(deps, { names: [...running.keys()], onChange: () => debounce.call() });
+  const resume = watchResume({ clock, signal }, ({ sleptMs }) => {
+    log.info({ ms: Math.round(sleptMs) }, "resumed from sleep");
+    for (const { loop } of running.values()) loop.resume();
+    refresh("change");
+  });
+
+  async function untilStopped(): Promise<void> {
+    const stopped = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    try {
+      await Promise.race([stopped, fatal]);
+    } finally {
+      debounce.cancel();
+      await Promise.all([...running.values()].map((one) => one.stop()));
+      await network?.close();
+      await claims.keepOnly([]);
+      if (signal.aborted) await resume.catch((error: unknown) => (isAbort(error) ? undefined : Promise.reject(error)));
+    }
+  }
+
+  return { ended: untilStopped(), reload, refresh };
+}
+
+/** Interfaces there is something to do for. */
+export function withPeers({ interfaces }: Config): readonly InterfaceConfig[] {
+  return interfaces.filter(({ peers }) => peers.length > 0);
+}
+
+/** What a loop depends on besides its own part of the configuration. */
+function surroundingsOf(one: InterfaceConfig, { plugins, stun, health, refreshIntervalMs, pollIntervalMaxMs }: Config) {
+  const used = new Set(one.peers.map(({ plugin }) => plugin));
+  return { plugins: plugins.filter(({ name }) => used.has(name)), stun, health, refreshIntervalMs, pollIntervalMaxMs };
+}
+
+/** What the loop before knew about a peer whose configuration is still the same. */
+function keptState(peer: PeerConfig, before: InterfaceLoop | undefined): PeerState | undefined {
+  const state = before?.peers.get(peer.name);
+  return state && isDeepStrictEqual(state.config, peer) ? state : undefined;
+}
+
+/** Not hearing of changes costs time, not function: everything is also looked at regularly. */
+async function watchOrWarn(
+  { parts, log }: DaemonDeps,
+  { names, onChange }: { readonly names: readonly string[]; onChange(): void },
+): Promise<Closable | undefined> {
+  try {
+    return await parts.platform.watchNetwork(onChange, { ignore: names });
+  } catch (error) {
+    log.warn({ err: describeError(error) }, "network changes are not noticed at once");
+    return undefined;
+  }
+}
