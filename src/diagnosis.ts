@@ -1,16 +1,23 @@
 /** Why a peer cannot be reached, in one sentence for a person. Pure. */
 import { formatTransportAddress, type TransportAddress } from "./address.ts";
+import type { Liveness } from "./convergence.ts";
 
 /** What an observation of the NAT said about its mapping, in words of RFC 4787; undefined = not known. */
 export type Mapping = "endpoint-independent" | "destination-dependent" | "no NAT";
 
 export function explainUnreachable(situation: {
+  readonly liveness: Liveness;
+  /** What is pinged through the tunnel, if anything is. */
+  readonly pingTarget: string | undefined;
   readonly hasRecord: boolean;
   readonly endpoint: TransportAddress | undefined;
   readonly mapping: Mapping | undefined;
   readonly ownAddressKnown: boolean;
 }): string {
-  const { hasRecord, endpoint, mapping, ownAddressKnown } = situation;
+  const { liveness, pingTarget, hasRecord, endpoint, mapping, ownAddressKnown } = situation;
+  if (liveness === "receiving" && pingTarget !== undefined) {
+    return `packets of the peer arrive, but the ping target ${pingTarget} does not answer: check that it is up and answers pings`;
+  }
   if (!ownAddressKnown) {
     return "no STUN server answers, so the peer cannot know where this host is: check that UDP gets out and the servers in stun.addresses";
   }

@@ -63,6 +63,11 @@ export function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === "AbortError";
 }
 
+/** True for an error that waiting cannot help. */
+export function isFatal(error: unknown): boolean {
+  return error instanceof StunmeshError && errorKinds[error.code].fatal;
+}
+
 /** The code of a StunmeshError, else undefined. */
 export function errorCode(error: unknown): ErrorCode | undefined {
   return error instanceof StunmeshError ? error.code : undefined;

@@ -6,13 +6,14 @@
  * different peers overlap; a peer has one at a time. An interface that is not there is waited for.
  */
 import type { EndpointRecord } from "./address.ts";
-import { isInSession, isPacketDue } from "./convergence.ts";
+import { isPacketDue } from "./convergence.ts";
 import { type CycleDeps, createCycle, type PeerOutcome } from "./cycle.ts";
+import { createDeviceLook, type Look } from "./device-look.ts";
 import { explainUnreachable, type Mapping } from "./diagnosis.ts";
-import { errorKinds, isAbort, StunmeshError } from "./errors.ts";
+import { isAbort, isFatal } from "./errors.ts";
 import { createFailureLog } from "./failures.ts";
-import { startHealthMonitor } from "./health/monitor.ts";
-import { createPingTarget, type ResolveTarget } from "./health/target.ts";
+import type { ResolveTarget } from "./health/target.ts";
+import { startPeerHealth } from "./peer-health.ts";
 import type { PeerState } from "./peer-state.ts";
 import type { Occasion } from "./publishing.ts";
 import { createReachabilityReport } from "./reachability.ts";
@@ -21,7 +22,6 @@ import { begin, createSchedule, finish, type Schedule, trigger } from "./schedul
 import { findPeer } from "./settle.ts";
 import { createStoreWatch } from "./store-watch.ts";
 import { createWake } from "./wake.ts";
-import { describeDeviceChange } from "./wg/changes.ts";
 import type { WireGuardDevice } from "./wg/types.ts";
 
 /** How often the device is looked at when nothing else happens: WireGuard tells nobody about its changes. */
@@ -64,12 +64,11 @@ export interface InterfaceLoop {
 
 /** Keeps the peers of one interface reachable until `signal` is aborted. */
 export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal): InterfaceLoop {
-  const { config, wireguard, clock, log, random, refreshIntervalMs, pollIntervalMaxMs, fixedRetries } = deps;
+  const { config, clock, log, random, refreshIntervalMs, pollIntervalMaxMs, fixedRetries } = deps;
   const wake = createWake(clock);
   const failures = createFailureLog(log);
   const schedules = new Map(config.peers.map(({ name }) => [name, createSchedule()]));
   const turns = new Set<Promise<void>>();
-  const suspects = new Set<PeerState>();
   const reports = createReachabilityReport({ clock, log });
   let mapping: Mapping | undefined;
   let refreshAtMs = clock.monotonic();
@@ -79,44 +78,25 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
   const cycle = createCycle({
     ...deps,
     onAnswer: () => wake.wake(),
-    ping: (peer) => pingVerdict(peer),
+    ping: (peer) => health.verdict(peer),
     saveSequence,
     onOwnAddress: (seen, own) => keepTrack(observeNat(seen, own)),
   });
   const peers = [...cycle.peers.values()];
   const watch = createStoreWatch({ stores: deps.stores, log, onChange: onRecordChanged });
-  const health = startHealthMonitor(
+  const lookAtDevice = createDeviceLook({ ...deps, interface: config.name, peers });
+  const health = startPeerHealth(
     {
-      targets: peers.flatMap((peer) => createPingTarget(peer.config, deps) ?? []),
-      clock,
-      log,
-      ping: (target, signal) => deps.provoker.provoke(target, signal),
-      isProbeable(name) {
-        const observation = cycle.peers.get(name)?.observation;
-        return observation?.endpoint !== undefined && isInSession(observation, clock.monotonic());
-      },
-      onMiss(name) {
-        const peer = cycle.peers.get(name);
-        if (peer) suspects.add(peer);
-        wake.wake();
-      },
-      onVerdict(name, { verdict }) {
-        const peer = cycle.peers.get(name);
-        if (peer && verdict === "down") {
-          log.info({ peer: name, reason: "ping is not answered" }, "tunnel is down");
-          scheduleOf(peer).failing = true;
-          due(peer, "failure");
-        }
-        wake.wake();
+      ...deps,
+      peers: cycle.peers,
+      onNews: () => wake.wake(),
+      onDown(peer) {
+        scheduleOf(peer).failing = true;
+        due(peer, "failure");
       },
     },
     signal,
   );
-
-  function pingVerdict({ config }: PeerState): "answered" | "missed" | undefined {
-    const verdict = health.health(config.name)?.verdict;
-    return verdict === "up" ? "answered" : verdict === "down" ? "missed" : undefined;
-  }
 
   async function observeNat(seen: WireGuardDevice, _own: EndpointRecord): Promise<void> {
     try {
@@ -128,7 +108,7 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
 
   /** A record that changed under a working tunnel says that the peer moved: see at once whether it still works. */
   function onRecordChanged(peer: PeerState): void {
-    if (peer.liveness === "alive") health.probeNow(peer.config.name);
+    if (peer.liveness === "alive") health.probeNow(peer);
     else due(peer, "poll");
   }
 
@@ -149,43 +129,19 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
     wake.wake();
   }
 
-  /** Looks at the device; undefined when there is none (yet). */
-  async function look(): Promise<WireGuardDevice | undefined> {
-    try {
-      const seen = await wireguard.readDevice(config.name, signal);
-      failures.ended("device", { message: "interface is ready" });
-      return seen;
-    } catch (error) {
-      if (isAbort(error) || isFatal(error)) throw error;
-      failures.failed("device", error, { message: "interface is not ready" });
-      return undefined;
-    }
-  }
-
   /** Brings what is known up to date with a look at the device, and acts on what became different. */
-  function notice(seen: WireGuardDevice): void {
-    const changes = device ? describeDeviceChange(device, seen) : [];
-    if (changes.length > 0) log.info({ reason: changes.join(", ") }, "device changed");
-    const isFirst = !device;
-    if (changes.length > 0 || isFirst) {
+  function notice({ device: seen, isNew }: Look): void {
+    if (isNew) {
       refreshAtMs = clock.monotonic();
-      checkPeers(seen);
       watch.update(seen, present(seen));
+      if (deps.memory) recall(deps.memory, { device: seen, peers });
     }
-    device = seen;
-    const suspected = [...suspects];
-    suspects.clear();
-    if (changes.length > 0 || isFirst) recallPeers(seen);
     const before = new Map(peers.map((peer) => [peer, peer.liveness]));
     cycle.observe(seen, peers);
     const nowMs = clock.monotonic();
-    for (const peer of suspected) peer.suspectedAtMs = nowMs;
+    health.looked(nowMs);
     for (const peer of present(seen)) noticePeer(peer, { before: before.get(peer), seen, nowMs });
     if (deps.memory) remember(deps.memory, { device: seen, peers });
-  }
-
-  function recallPeers(seen: WireGuardDevice): void {
-    if (deps.memory) recall(deps.memory, { device: seen, peers });
   }
 
   async function saveSequence(): Promise<void> {
@@ -208,23 +164,6 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
     } else if (before === "alive" && !scheduleOf(peer).failing) {
       log.info({ peer: peer.config.name, reason: "nothing is heard from the peer" }, "tunnel is down");
       due(peer, "failure");
-    }
-  }
-
-  function checkPeers(seen: WireGuardDevice): void {
-    for (const peer of peers) {
-      const { name } = peer.config;
-      const reading = findPeer(seen, peer);
-      if (!reading) {
-        const error = new StunmeshError("WG_PEER_NOT_FOUND", `Peer "${name}" is not on the device: add it with wg(8)`);
-        failures.failed(`peer ${name}`, error, { message: "peer is missing", fields: { peer: name } });
-        continue;
-      }
-      failures.ended(`peer ${name}`, { message: "peer is on the device", fields: { peer: name } });
-      if (reading.persistentKeepalive === 0) {
-        const hint = "set PersistentKeepalive = 25";
-        log.info({ peer: name, hint }, "no keepalive: an idle tunnel loses its NAT mapping");
-      }
     }
   }
 
@@ -280,6 +219,8 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
   function report(seen: WireGuardDevice): void {
     reports.update(present(seen), (peer) =>
       explainUnreachable({
+        liveness: peer.liveness,
+        pingTarget: peer.config.ping?.target,
         hasRecord: peer.record !== undefined,
         endpoint: peer.observation?.endpoint,
         mapping,
@@ -292,15 +233,14 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
     try {
       for (;;) {
         if (fatal) throw fatal;
-        const seen = await look();
-        if (seen) {
-          notice(seen);
-          report(seen);
-          startTurns(seen);
-        } else {
-          device = undefined;
+        const look = await lookAtDevice(signal);
+        device = look?.device;
+        if (look) {
+          notice(look);
+          report(look.device);
+          startTurns(look.device);
         }
-        await wake.wait(seen ? nextLookMs(seen) : DEVICE_WAIT_MS, signal);
+        await wake.wait(look ? nextLookMs(look.device) : DEVICE_WAIT_MS, signal);
       }
     } catch (error) {
       if (!signal.aborted) throw error;
@@ -317,7 +257,7 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
       for (const peer of peers) {
         if (names && !names.includes(peer.config.name)) continue;
         due(peer, occasion);
-        health.probeNow(peer.config.name);
+        health.probeNow(peer);
       }
     },
     resume() {
@@ -329,8 +269,4 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
 
 function hasFailed({ published, fetched, settled }: PeerOutcome): boolean {
   return published === "failed" || fetched === "failed" || settled === "failed";
-}
-
-function isFatal(error: unknown): boolean {
-  return error instanceof StunmeshError && errorKinds[error.code].fatal;
 }

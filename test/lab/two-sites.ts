@@ -98,6 +98,7 @@ async function startDaemon(lab: Lab, { site, program, tell }: { site: Site; prog
     config,
     JSON.stringify({
       refresh_interval: "10s",
+      state_directory: join(lab.directory, "state"),
       stun: { addresses: [lab.stun.stun1.ipv4] },
       interfaces: {
         [host.wireguardInterface]: {

@@ -1,0 +1,72 @@
+/** The health monitor as the loop of an interface sees it: verdicts by peer, and what a lost ping means for the peer. */
+import type { Clock } from "./clock.ts";
+import { isInSession } from "./convergence.ts";
+import { startHealthMonitor } from "./health/monitor.ts";
+import { createPingTarget, type ResolveTarget } from "./health/target.ts";
+import type { Log } from "./log.ts";
+import type { PeerState } from "./peer-state.ts";
+import type { Provoker } from "./provoke.ts";
+
+export interface PeerHealth {
+  /** The verdict of the pings to a peer; undefined when there is none. */
+  verdict(peer: PeerState): "answered" | "missed" | undefined;
+  /** Pings a peer at once, not at its next interval. */
+  probeNow(peer: PeerState): void;
+  /** To be called with the time after each look at the device: bytes that are seen later came after the lost pings. */
+  looked(monotonicMs: number): void;
+}
+
+export function startPeerHealth(
+  options: {
+    readonly peers: ReadonlyMap<string, PeerState>;
+    readonly provoker: Provoker;
+    readonly resolveTarget: ResolveTarget;
+    readonly clock: Clock;
+    readonly log: Log;
+    /** A look at the device is wanted: a ping was lost, or a verdict changed. */
+    onNews(): void;
+    /** The pings to a peer found its tunnel dead. */
+    onDown(peer: PeerState): void;
+  },
+  signal: AbortSignal,
+): PeerHealth {
+  const { peers, provoker, clock, log, onNews, onDown } = options;
+  const suspects = new Set<PeerState>();
+  const monitor = startHealthMonitor(
+    {
+      targets: [...peers.values()].flatMap((peer) => createPingTarget(peer.config, options) ?? []),
+      clock,
+      log,
+      ping: provoker.provoke,
+      isProbeable(name) {
+        const observation = peers.get(name)?.observation;
+        return observation?.endpoint !== undefined && isInSession(observation, clock.monotonic());
+      },
+      onMiss(name) {
+        const peer = peers.get(name);
+        if (peer) suspects.add(peer);
+        onNews();
+      },
+      onVerdict(name, { verdict }) {
+        const peer = peers.get(name);
+        if (peer && verdict === "down") {
+          log.info({ peer: name, reason: "ping is not answered" }, "tunnel is down");
+          onDown(peer);
+        }
+        onNews();
+      },
+    },
+    signal,
+  );
+  return {
+    verdict({ config }) {
+      const verdict = monitor.health(config.name)?.verdict;
+      return verdict === "up" ? "answered" : verdict === "down" ? "missed" : undefined;
+    },
+    probeNow: ({ config }) => monitor.probeNow(config.name),
+    looked(monotonicMs) {
+      for (const peer of suspects) peer.suspectedAtMs = monotonicMs;
+      suspects.clear();
+    },
+  };
+}
