@@ -4,11 +4,7 @@
  */
 import { writeSync } from "node:fs";
 import pino from "pino";
-import pretty from "pino-pretty";
-
-export const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
-export type LogLevel = (typeof logLevels)[number];
-export type LogFormat = "console" | "json";
+import type { LogFormat, LogLevel } from "./log-level.ts";
 
 /** Every field a log line can have (docs/operations.md explains them). */
 export interface LogFields {
@@ -55,7 +51,7 @@ interface LogOptions {
 }
 
 /** Makes the program's logger. Never throws and never blocks the exit, also when the output is a closed pipe or a full disk. */
-export function createLog({ level, format, fd }: LogOptions): Log {
+export async function createLog({ level, format, fd }: LogOptions): Promise<Log> {
   const isTerminal = (fd === 1 ? process.stdout : process.stderr).isTTY === true;
   const write = (line: string) => {
     try {
@@ -70,11 +66,16 @@ export function createLog({ level, format, fd }: LogOptions): Log {
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   };
-  if ((format ?? (isTerminal ? "console" : "json")) === "json") return pino(options, { write });
-  const formatLine = pretty.prettyFactory({
+  if ((format ?? (isTerminal ? "console" : "json")) === "json") {
+    const log: Log = pino(options, { write });
+    return log;
+  }
+  const { prettyFactory } = await import("pino-pretty");
+  const formatLine = prettyFactory({
     colorize: isTerminal,
     singleLine: true,
     translateTime: "SYS:HH:MM:ss.l",
   });
-  return pino(options, { write: (line: string) => write(formatLine(line)) });
+  const log: Log = pino(options, { write: (line: string) => write(formatLine(line)) });
+  return log;
 }

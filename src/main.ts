@@ -2,7 +2,7 @@
 /** The program: runs the command line, turns signals into an orderly stop and errors into exit codes. */
 import { setMaxListeners } from "node:events";
 import { constants } from "node:os";
-import { runCommand } from "./cli/index.ts";
+import { runCommandLine } from "./cli/start.ts";
 import { systemClock } from "./clock.ts";
 import { errorKinds, isAbort, StunmeshError } from "./errors.ts";
 
@@ -22,7 +22,7 @@ function onSignal(name: "SIGINT" | "SIGTERM"): void {
   void systemClock.sleep(STOP_TIMEOUT_MS).then(() => process.exit(0));
 }
 
-runCommand(process.argv.slice(2), stop.signal).then(
+runCommandLine(process.argv.slice(2), stop.signal).then(
   (exitCode) => process.exit(exitCode),
   (error: unknown) => {
     // A command that was interrupted before it was done; the daemon itself ends with 0.

@@ -1,31 +1,27 @@
 /** The command line: which commands and options there are. Each command is a file of its own, loaded when it is used. */
 import yargs from "yargs";
 import { StunmeshError } from "../errors.ts";
-import { logLevels } from "../log.ts";
+import { logFormats, logLevels } from "../log-level.ts";
 import { version } from "../version.ts";
-
-/** STUNMESH-go's options are Go's: one dash is as good as two. */
-const GO_STYLE = new Set(["-config", "-config-dir", "-oneshot", "-version", "-help"]);
 
 const USAGE = `stunmesh-ts ${version}: lets WireGuard peers behind NAT find each other
 
 Usage: stunmesh-ts [command] [options]`;
 
 /**
- * Runs the command that `args` (without node and script) ask for. Resolves with the exit code; throws StunmeshError with
+ * Runs the command that `args` (see start.ts) ask for. Resolves with the exit code; throws StunmeshError with
  * code USAGE for a bad command line, and what the command throws.
  */
 export async function runCommand(args: readonly string[], signal: AbortSignal): Promise<number> {
   let exitCode = 0;
-  const normal = args.map((arg) => (GO_STYLE.has(arg.replace(/=.*$/s, "")) ? `-${arg}` : arg));
-  const parser = yargs(normal)
+  const parser = yargs([...args])
     .scriptName("stunmesh-ts")
     .usage(USAGE)
     .option("config", { alias: "c", type: "string", describe: "Configuration file", requiresArg: true })
     .option("config-dir", { type: "string", describe: "Directory with config.yaml or config.yml", requiresArg: true })
     .option("log-level", { choices: logLevels, describe: "Overrides log.level", requiresArg: true })
     .option("log-format", {
-      choices: ["console", "json"] as const,
+      choices: logFormats,
       describe: "Overrides log.format",
       requiresArg: true,
     })

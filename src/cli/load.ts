@@ -3,7 +3,8 @@
 import { readConfig } from "../config/read.ts";
 import { findConfig } from "../config/search.ts";
 import type { Config } from "../config/types.ts";
-import { createLog, type Log, type LogFormat, type LogLevel } from "../log.ts";
+import { createLog, type Log } from "../log.ts";
+import type { LogFormat, LogLevel } from "../log-level.ts";
 import { plugins } from "../plugins/index.ts";
 
 /** Options every command that reads a configuration has. */
@@ -38,7 +39,7 @@ export async function load(options: CommonOptions, { logTo }: { readonly logTo: 
     lenient: options.lenient ?? false,
   });
   const { config } = parsed;
-  const log = createLog({
+  const log = await createLog({
     level: options.logLevel ?? config.log.level,
     format: options.logFormat ?? config.log.format,
     fd: logTo,

@@ -2,7 +2,7 @@
  * A configuration after it was read and checked: every name resolved, every unit in the name, every default filled in.
  */
 import type { PeerProtocol } from "../address.ts";
-import type { LogFormat, LogLevel } from "../log.ts";
+import type { LogFormat, LogLevel } from "../log-level.ts";
 
 export interface Config {
   /** Absolute path of the file this came from. */

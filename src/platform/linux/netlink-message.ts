@@ -139,7 +139,7 @@ export function decodeNetlink(datagram: Uint8Array): NetlinkDatagram {
 /** struct nlmsgerr, and what NLMSG_DONE has: a negative errno or 0. */
 function decodeError(body: Uint8Array): EndMessage | undefined {
   const error = uint32At(body, 0);
-  return error === undefined ? undefined : { kind: "end", errno: -(error | 0) };
+  return error === undefined ? undefined : { kind: "end", errno: 0 - (error | 0) };
 }
 
 /** struct ifinfomsg { u8 family, padding; u16 type; s32 index; u32 flags, changed } */
