@@ -92,7 +92,8 @@ export function checkFresh({ endpoints, sequence }: PeerRecord, memory: RecordMe
   if (sequence !== undefined && memory.sequence !== undefined && sequence < memory.sequence) {
     throw new StunmeshError(
       "RECORD_ROLLED_BACK",
-      `Cannot use a record: its sequence number ${sequence} is older than ${memory.sequence}, seen before`,
+      `Cannot use a record: its sequence number ${sequence} is older than ${memory.sequence}, seen before; somebody put an ` +
+        "old record back, or the peer's clock was ahead (then: stop, remove the interface's file in the state directory, start)",
     );
   }
   for (const family of ["ipv4", "ipv6"] as const) {

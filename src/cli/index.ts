@@ -68,7 +68,9 @@ export async function runCommand(args: readonly string[], signal: AbortSignal): 
     .wrap(Math.min(100, process.stdout.columns ?? 100))
     .exitProcess(false)
     .fail((message, error) => {
-      throw error ?? new StunmeshError("USAGE", `${message}: see "stunmesh-ts --help"`);
+      if (error && error.name !== "YError") throw error;
+      const text = (message ?? error?.message).replace(/\s+/g, " ");
+      throw new StunmeshError("USAGE", `${text}: see "stunmesh-ts --help"`);
     });
   await parser.parseAsync();
   return exitCode;

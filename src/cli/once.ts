@@ -7,6 +7,7 @@ import type { InterfaceLoopDeps } from "../interface-loop.ts";
 import { openParts } from "../parts.ts";
 import type { PeerState } from "../peer-state.ts";
 import { type CommonOptions, load } from "./load.ts";
+import { type OnceMemory, openMemories } from "./memory.ts";
 import { selectPeers } from "./select.ts";
 
 export interface OnceOptions extends CommonOptions {
@@ -63,20 +64,36 @@ async function runOnce(
   const { config, log } = await load(options, { logTo: 2 });
   const interfaces = selectPeers(config.interfaces, options.names);
   const parts = await openParts({ config, clock: systemClock, log });
+  const memories = openMemories({ config, log, platform: parts.platform.name });
   const results = await Promise.all(
-    interfaces.map((one) => runInterfaceOnce(parts.forInterface(one), { signal, step })),
-  ).finally(() => parts.close());
+    interfaces.map(async (one) => {
+      const memory = await memories.open(one.name);
+      return runInterfaceOnce(parts.forInterface(one), { signal, step, memory });
+    }),
+  ).finally(() => Promise.all([parts.close(), memories.close()]));
   print(results.flat(), options);
   return results.flat().every(({ ok }) => ok) ? 0 : 75;
 }
 
 async function runInterfaceOnce(
   deps: InterfaceLoopDeps,
-  { signal, step }: { readonly signal: AbortSignal; readonly step: Step },
+  {
+    signal,
+    step,
+    memory,
+  }: { readonly signal: AbortSignal; readonly step: Step; readonly memory: OnceMemory | undefined },
 ): Promise<readonly PeerResult[]> {
-  const cycle = createCycle({ ...deps, onAnswer: () => undefined, onOwnAddress: () => undefined });
+  const reading = deps.wireguard.readDevice(deps.config.name, signal).then((device) => {
+    memory?.recall(device, peers);
+    return device;
+  });
+  const cycle = createCycle({
+    ...deps,
+    onAnswer: () => undefined,
+    onOwnAddress: () => undefined,
+    saveSequence: async () => memory?.save(await reading, peers),
+  });
   const peers = [...cycle.peers.values()];
-  const reading = deps.wireguard.readDevice(deps.config.name, signal);
   return Promise.all(
     peers.map(async (peer): Promise<PeerResult> => {
       const names = { interface: deps.config.name, peer: peer.config.name };

@@ -8,6 +8,8 @@ import { pollDelayMs } from "../convergence.ts";
 import { createCycle, type PeerOutcome } from "../cycle.ts";
 import type { Log } from "../log.ts";
 import type { Parts } from "../parts.ts";
+import type { WireGuardDevice } from "../wg/types.ts";
+import type { OnceMemories } from "./memory.ts";
 
 /** STUNMESH-go takes 19 s for its three rounds; two hosts started within that time of each other find one another. */
 const GIVE_UP_MS = 20_000;
@@ -15,6 +17,7 @@ const GIVE_UP_MS = 20_000;
 interface OneshotOptions {
   readonly interfaces: readonly InterfaceConfig[];
   readonly parts: Parts;
+  readonly memories: OnceMemories;
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Log;
@@ -22,9 +25,9 @@ interface OneshotOptions {
 
 /** Resolves with 0 when every peer was published to and has an endpoint from its record or a working tunnel, else 75. */
 export async function runOneshot(options: OneshotOptions): Promise<number> {
-  const { interfaces, parts, log } = options;
+  const { interfaces, parts, memories, log } = options;
   const results = await Promise.allSettled(interfaces.map((one) => bringUp(one, options)));
-  await parts.close();
+  await Promise.all([parts.close(), memories.close()]);
   for (const result of results) if (result.status === "rejected") throw result.reason;
   const unfinished = results.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
   if (unfinished.length === 0) return 0;
@@ -33,13 +36,23 @@ export async function runOneshot(options: OneshotOptions): Promise<number> {
 }
 
 /** The names of the peers that were not brought up in time. */
-async function bringUp(config: InterfaceConfig, { parts, signal, clock }: OneshotOptions): Promise<readonly string[]> {
+async function bringUp(config: InterfaceConfig, options: OneshotOptions): Promise<readonly string[]> {
+  const { parts, memories, signal, clock } = options;
   const deps = parts.forInterface(config);
-  const cycle = createCycle({ ...deps, onAnswer: () => undefined, onOwnAddress: () => undefined });
+  const memory = await memories.open(config.name);
+  let seen: WireGuardDevice | undefined;
+  const cycle = createCycle({
+    ...deps,
+    onAnswer: () => undefined,
+    onOwnAddress: () => undefined,
+    saveSequence: async () => seen && memory?.save(seen, [...cycle.peers.values()]),
+  });
   const start = clock.monotonic();
   let open = [...cycle.peers.values()];
   for (let attempt = 0; open.length > 0; attempt++) {
     const device = await deps.wireguard.readDevice(config.name, signal);
+    if (!seen) memory?.recall(device, open);
+    seen = device;
     cycle.observe(device, open);
     const occasion = attempt === 0 ? "interval" : "poll";
     const request = { device, occasion, maxDiscoveryAgeMs: GIVE_UP_MS, signal } as const;

@@ -9,6 +9,7 @@ import { openParts } from "../parts.ts";
 import { selectStateDirectory } from "../state/directory.ts";
 import { version } from "../version.ts";
 import { type CommonOptions, load } from "./load.ts";
+import { openMemories } from "./memory.ts";
 import { runOneshot } from "./oneshot.ts";
 
 export interface RunOptions extends CommonOptions {
@@ -23,7 +24,10 @@ export async function run(options: RunOptions, signal: AbortSignal): Promise<num
     throw new StunmeshError("CONFIG_INVALID", `Cannot start: "${config.path}" has no interface with peers`);
   }
   const parts = await openParts({ config, clock: systemClock, log });
-  if (options.oneshot) return runOneshot({ interfaces, parts, signal, clock: systemClock, log });
+  if (options.oneshot) {
+    const memories = openMemories({ config, log, platform: parts.platform.name });
+    return runOneshot({ interfaces, parts, memories, signal, clock: systemClock, log });
+  }
   const directory = selectStateDirectory({
     configured: config.stateDirectory,
     environment: process.env,
