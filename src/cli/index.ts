@@ -69,7 +69,7 @@ export async function runCommand(args: readonly string[], signal: AbortSignal): 
     .exitProcess(false)
     .fail((message, error) => {
       if (error && error.name !== "YError") throw error;
-      const text = (message ?? error?.message).replace(/\s+/g, " ");
+      const text = (message ?? error.message).replace(/\s+/g, " ");
       throw new StunmeshError("USAGE", `${text}: see "stunmesh-ts --help"`);
     });
   await parser.parseAsync();

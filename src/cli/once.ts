@@ -65,14 +65,17 @@ async function runOnce(
   const interfaces = selectPeers(config.interfaces, options.names);
   const parts = await openParts({ config, clock: systemClock, log });
   const memories = openMemories({ config, log, platform: parts.platform.name });
-  const results = await Promise.all(
-    interfaces.map(async (one) => {
+  try {
+    const perInterface = interfaces.map(async (one) => {
       const memory = await memories.open(one.name);
       return runInterfaceOnce(parts.forInterface(one), { signal, step, memory });
-    }),
-  ).finally(() => Promise.all([parts.close(), memories.close()]));
-  print(results.flat(), options);
-  return results.flat().every(({ ok }) => ok) ? 0 : 75;
+    });
+    const results = (await Promise.all(perInterface)).flat();
+    print(results, options);
+    return results.every(({ ok }) => ok) ? 0 : 75;
+  } finally {
+    await Promise.all([parts.close(), memories.close()]);
+  }
 }
 
 async function runInterfaceOnce(
