@@ -9,7 +9,7 @@ import type { EndpointRecord, TransportAddress } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import type { InterfaceConfig, PeerConfig } from "./config/types.ts";
 import { settledWithin } from "./deadline.ts";
-import { isAbort, StunmeshError } from "./errors.ts";
+import { isAbort } from "./errors.ts";
 import { fetchRecord, type NamedStore, publishRecord } from "./exchange.ts";
 import { createFailureLog } from "./failures.ts";
 import type { Log } from "./log.ts";
@@ -93,53 +93,65 @@ export function createCycle(deps: CycleDeps): Cycle {
     const { device, maxDiscoveryAgeMs, occasion, signal } = request;
     const addresses = await own.learn(device, { maxAgeMs: maxDiscoveryAgeMs, signal });
     const { saveSequence } = deps;
-    return publishRecord(peer, { device, own: addresses, occasion, signal, stores, clock, log, saveSequence });
+    return publishRecord(peer, {
+      device,
+      own: addresses,
+      occasion,
+      signal,
+      stores,
+      clock,
+      log,
+      failures,
+      saveSequence,
+    });
   }
 
   async function fetch(peer: PeerState, { device, signal }: RefreshRequest): Promise<PeerOutcome["fetched"]> {
     if (peer.liveness === "alive") return "skipped";
-    return fetchRecord(peer, { device, own: own.current(), signal, stores, clock, log });
+    return fetchRecord(peer, { device, own: own.current(), signal, stores, clock, log, failures });
   }
 
-  function settle(peer: PeerState, { moved, signal }: { readonly moved: boolean; readonly signal: AbortSignal }) {
-    return settler.settle(peer, { always: moved ? "send" : undefined, signal });
-  }
-
-  /** Runs one step of `peer`; logs a failure, once while it lasts, and keeps the first one in `errors`. */
-  async function step<T>(
-    peer: PeerState,
-    { name, errors, run }: { readonly name: string; readonly errors: unknown[]; run(): Promise<T> },
-  ): Promise<T | "failed"> {
-    const what = `${name} ${peer.config.name}`;
-    const fields = { peer: peer.config.name, plugin: peer.config.plugin };
+  /** Runs one step of a refresh and keeps a failure in `errors`. Aborting is no failure. */
+  async function step<T>(errors: unknown[], run: () => Promise<T>): Promise<T | "failed"> {
     try {
-      const result = await run();
-      failures.ended(what, { message: `${name} works again`, fields });
-      return result;
+      return await run();
     } catch (error) {
       if (isAbort(error)) throw error;
       errors.push(error);
-      // One line per failed discovery is enough: own-address.ts has written it.
-      if (!(error instanceof StunmeshError && error.code.startsWith("STUN_"))) {
-        failures.failed(what, error, { message: `${name} failed`, fields });
-      }
       return "failed";
+    }
+  }
+
+  async function settle(
+    peer: PeerState,
+    { moved, signal }: { readonly moved: boolean; readonly signal: AbortSignal },
+  ): Promise<PeerOutcome["settled"]> {
+    const fields = { peer: peer.config.name };
+    try {
+      const settled = await settler.settle(peer, { always: moved ? "send" : undefined, signal });
+      failures.ended(`settle ${peer.config.name}`, { message: "WireGuard can be told again", fields });
+      return settled;
+    } catch (error) {
+      if (!isAbort(error)) {
+        failures.failed(`settle ${peer.config.name}`, error, { message: "WireGuard could not be told", fields });
+      }
+      throw error;
     }
   }
 
   async function refreshPeer(peer: PeerState, request: RefreshRequest): Promise<PeerOutcome> {
     const { signal } = request;
     const errors: unknown[] = [];
-    const before = peer.published?.endpoints;
-    const publishing = step(peer, { name: "publish", errors, run: () => publish(peer, request) });
+    const before = lastPublished(peer);
+    const publishing = step(errors, () => publish(peer, request));
     await settledWithin(publishing, { clock, ms: PUBLISH_HEAD_START_MS, signal });
-    const fetched = await step(peer, { name: "fetch", errors, run: () => fetch(peer, request) });
+    const fetched = await step(errors, () => fetch(peer, request));
     const moved = movedSince(before);
-    let settled = await step(peer, { name: "settle", errors, run: () => settle(peer, { moved, signal }) });
+    let settled = await step(errors, () => settle(peer, { moved, signal }));
     const published = await publishing;
     // Publishing took longer than its head start and brought a new address only now.
     if (!moved && movedSince(before)) {
-      settled = await step(peer, { name: "settle", errors, run: () => settle(peer, { moved: true, signal }) });
+      settled = await step(errors, () => settle(peer, { moved: true, signal }));
     }
     const [error] = errors;
     return { peer: peer.config.name, published, fetched, settled, ...(error !== undefined && { error }) };
@@ -163,4 +175,9 @@ export function createCycle(deps: CycleDeps): Cycle {
       return { fetched, settled, endpoint: peer.trial?.endpoint ?? peer.observation?.endpoint };
     },
   };
+}
+
+/** The address the peer was told last, through any of its stores. */
+function lastPublished({ published }: PeerState): EndpointRecord | undefined {
+  return [...published.values()].sort((a, b) => b.atMs - a.atMs)[0]?.endpoints;
 }

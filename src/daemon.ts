@@ -133,7 +133,7 @@ export function withPeers({ interfaces }: Config): readonly InterfaceConfig[] {
 
 /** What a loop depends on besides its own part of the configuration. */
 function surroundingsOf(one: InterfaceConfig, { plugins, stun, health, refreshIntervalMs, pollIntervalMaxMs }: Config) {
-  const used = new Set(one.peers.map(({ plugin }) => plugin));
+  const used = new Set(one.peers.flatMap(({ plugins }) => plugins));
   return { plugins: plugins.filter(({ name }) => used.has(name)), stun, health, refreshIntervalMs, pollIntervalMaxMs };
 }
 

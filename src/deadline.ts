@@ -4,6 +4,9 @@
 import type { Clock } from "./clock.ts";
 import { StunmeshError } from "./errors.ts";
 
+/** Stops a timer. Made once: an abort without a reason makes an error with a stack each time. */
+const DONE = new DOMException("done", "AbortError");
+
 interface DeadlineOptions {
   readonly clock: Clock;
   readonly timeoutMs: number;
@@ -34,7 +37,7 @@ export async function withDeadline<T>(options: DeadlineOptions, call: (signal: A
   try {
     return await Promise.race([call(stopCall.signal), aborted]);
   } finally {
-    stopTimer.abort();
+    stopTimer.abort(DONE);
     signal?.removeEventListener("abort", onAbort);
     await timer;
   }
@@ -47,7 +50,7 @@ export async function settledWithin(
 ): Promise<void> {
   signal.throwIfAborted();
   const stopTimer = new AbortController();
-  const stop = () => stopTimer.abort();
+  const stop = () => stopTimer.abort(DONE);
   signal.addEventListener("abort", stop, { once: true });
   const timer = clock.sleep(ms, stopTimer.signal).catch(() => undefined);
   await Promise.race([promise.then(stop, stop), timer]);

@@ -73,12 +73,15 @@ export function errorCode(error: unknown): ErrorCode | undefined {
   return error instanceof StunmeshError ? error.code : undefined;
 }
 
+const MAX_CAUSES = 5;
+
 /** One line for a person: the message of `error`, followed by the messages of its causes that add something. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const parts = [error.message];
   let cause = error.cause;
-  while (cause instanceof Error && parts.length < 5) {
+  // Counted, because causes may go round in a circle.
+  for (let depth = 0; cause instanceof Error && depth < MAX_CAUSES; depth++) {
     const { message } = cause;
     if (message !== "" && !parts.some((part) => part.includes(message))) parts.push(message);
     cause = cause.cause;

@@ -1,21 +1,24 @@
-/** Publishing to a peer and fetching what it published, through its store. Knows nothing of endpoints in WireGuard. */
-import { type EndpointRecord, formatTransportAddress, selectEndpoints } from "./address.ts";
+/**
+ * Publishing to a peer and fetching what it published, through all of its stores. Knows nothing of endpoints in WireGuard.
+ *
+ * Stores are asked at the same time. One that fails is logged, once while it lasts, and one that is slow or dead delays
+ * nothing that another can do.
+ */
+import { type EndpointRecord, formatTransportAddress } from "./address.ts";
 import type { Clock } from "./clock.ts";
-import { StunmeshError } from "./errors.ts";
+import { settledWithin } from "./deadline.ts";
+import { isAbort, StunmeshError } from "./errors.ts";
+import type { FailureLog } from "./failures.ts";
 import type { Log, LogFields } from "./log.ts";
 import type { PeerState } from "./peer-state.ts";
 import type { Store } from "./plugins/types.ts";
 import { isPublishDue, type Occasion } from "./publishing.ts";
-import {
-  checkFresh,
-  nextSequence,
-  openRecord,
-  type PeerRecord,
-  sameEndpoints,
-  sealRecord,
-  storageKey,
-} from "./record.ts";
+import { nextSequence, type PeerRecord, sameEndpoints, sealRecord, storageKey } from "./record.ts";
+import { freshest, selectGood } from "./select-record.ts";
 import type { WireGuardDevice } from "./wg/types.ts";
+
+/** After the first store gave a good record, how long the others are waited for: one of them may have a fresher one. */
+const OTHER_STORES_WAIT_MS = 500;
 
 /** A store as the configuration names it, opened. */
 export interface NamedStore {
@@ -30,67 +33,92 @@ export interface ExchangeDeps {
   readonly stores: ReadonlyMap<string, NamedStore>;
   readonly clock: Clock;
   readonly log: Log;
+  readonly failures: FailureLog;
   /** Has the sequence numbers written to the disk; resolves when they are, or cannot be. */
   readonly saveSequence?: (() => Promise<void>) | undefined;
 }
 
-interface ExchangeOptions {
+interface ExchangeOptions extends ExchangeDeps {
   readonly device: WireGuardDevice;
   /** Own addresses, as discovered. */
   readonly own: EndpointRecord | undefined;
   readonly signal: AbortSignal;
 }
 
-/** Seals `own` for the peer and writes it, unless what is in the store already will do. Throws what the store throws. */
+/**
+ * Seals `own` for the peer and writes it to every store in which that is due. Throws the first error when a store failed,
+ * after all were tried.
+ */
 export async function publishRecord(
   peer: PeerState,
-  options: ExchangeOptions & ExchangeDeps & { readonly occasion: Occasion },
+  options: ExchangeOptions & { readonly occasion: Occasion },
 ): Promise<"published" | "unchanged"> {
-  const { device, own, occasion, clock, log, signal } = options;
-  const { store, name, dedup, maxValueChars, expiresAfterMs } = storeOf(peer, options.stores);
-  const { published } = peer;
+  const { device, own, occasion, clock, log } = options;
   if (!own) throw new StunmeshError("STUN_NO_ANSWER", "Cannot publish: the own address is not known");
   const monotonicMs = clock.monotonic();
-  if (!isPublishDue({ own, published, occasion, dedup, expiresAfterMs, monotonicMs })) return "unchanged";
-  const direction = { senderKey: device.publicKey, receiverKey: peer.config.publicKey };
-  const sequence = nextSequence(clock.now(), peer.sequence);
-  const sealed = sealRecord(
-    { endpoints: own, ...(sequence !== undefined && { sequence }) },
-    { ...direction, privateKey: device.privateKey, maxChars: maxValueChars },
+  const due = storesOf(peer, options).filter(({ name, dedup, expiresAfterMs }) =>
+    isPublishDue({ own, published: peer.published.get(name), occasion, dedup, expiresAfterMs, monotonicMs }),
   );
-  if (sequence !== undefined) {
-    peer.sequence = sequence;
-    // On the disk before it is in the store: after a restart the next one has to be higher.
-    await options.saveSequence?.();
-  }
-  await store.set(storageKey(direction), sealed, signal);
-  peer.published = { endpoints: own, atMs: monotonicMs };
-  const line = { peer: peer.config.name, plugin: name, ...recordFields(own) };
-  if (sameEndpoints(own, published?.endpoints)) log.debug(line, "endpoint published");
-  else log.info(line, "endpoint published");
+  if (due.length === 0) return "unchanged";
+  const direction = { senderKey: device.publicKey, receiverKey: peer.config.publicKey };
+  const record = { endpoints: own, ...(await takeSequence(peer, options)) };
+  const results = due.map((named) =>
+    tryStore(named, { ...options, peer, what: "publish" }, async (store, signal) => {
+      const { privateKey } = device;
+      const sealed = sealRecord(record, { ...direction, privateKey, maxChars: named.maxValueChars });
+      await store.set(storageKey(direction), sealed, signal);
+      const before = peer.published.get(named.name);
+      peer.published.set(named.name, { endpoints: own, atMs: monotonicMs });
+      const line = { peer: peer.config.name, plugin: named.name, ...recordFields(own) };
+      if (sameEndpoints(own, before?.endpoints)) log.debug(line, "endpoint published");
+      else log.info(line, "endpoint published");
+    }),
+  );
+  throwFirst(await Promise.allSettled(results));
   return "published";
 }
 
+/** The next own sequence number, on the disk before it is in a store: after a restart the next one has to be higher. */
+async function takeSequence(
+  peer: PeerState,
+  { clock, saveSequence }: ExchangeOptions,
+): Promise<Pick<PeerRecord, "sequence">> {
+  const sequence = nextSequence(clock.now(), peer.sequence);
+  if (sequence === undefined) return {};
+  peer.sequence = sequence;
+  await saveSequence?.();
+  return { sequence };
+}
+
 /**
- * Reads what the peer published and keeps it when it is good and not older than what is known. Several values are all
- * looked at, so that a junk one cannot hide the real one. Throws RECORD_* for the first bad value when none is good, and
- * what the store throws; the record known before is kept then.
+ * Reads what the peer published and keeps the freshest good record, if it is not older than what is known. Several values
+ * are all looked at, so that a junk one cannot hide the real one. Throws the first error (RECORD_* for a bad value) when no
+ * store has a good record; the record known before is kept then.
  */
 export async function fetchRecord(
   peer: PeerState,
-  options: ExchangeOptions & ExchangeDeps,
+  options: ExchangeOptions,
 ): Promise<"changed" | "unchanged" | "absent"> {
-  const { device, own, log, signal } = options;
-  const { store } = storeOf(peer, options.stores);
+  const { device, log, clock, signal } = options;
   const direction = { senderKey: peer.config.publicKey, receiverKey: device.publicKey };
-  const values = await store.get(storageKey(direction), signal);
-  if (values.length === 0) return "absent";
-  const record = selectRecord(values, (value) => {
-    const opened = openRecord(value, { ...direction, privateKey: device.privateKey });
-    checkFresh(opened, { sequence: peer.recordSequence, own });
-    checkFamily(opened.endpoints, peer);
-    return opened;
-  });
+  const found: PeerRecord[] = [];
+  const lookups = storesOf(peer, options).map((named) =>
+    tryStore(named, { ...options, peer, what: "fetch" }, async (store, signal) => {
+      const values = await store.get(storageKey(direction), signal);
+      const judge = { peer, direction, privateKey: device.privateKey, own: options.own };
+      if (values.length > 0) found.push(selectGood(values, judge));
+    }),
+  );
+  const all = Promise.allSettled(lookups);
+  await firstFound(lookups, found);
+  await settledWithin(all, { clock, ms: OTHER_STORES_WAIT_MS, signal });
+  // Nothing good yet: then the slow ones are worth their full time.
+  if (found.length === 0) {
+    const results = await all;
+    if (found.length === 0) throwFirst(results);
+  }
+  const record = found.reduce<PeerRecord | undefined>(freshest, undefined);
+  if (!record) return "absent";
   const changed = !sameEndpoints(record.endpoints, peer.record?.endpoints);
   peer.record = record;
   delete peer.fallback;
@@ -106,35 +134,43 @@ export function lookupKey(peer: PeerState, device: WireGuardDevice): string {
   return storageKey({ senderKey: peer.config.publicKey, receiverKey: device.publicKey });
 }
 
-/** The good record with the highest sequence number; the first of several without. Throws the first error when none is good. */
-function selectRecord(values: readonly string[], open: (value: string) => PeerRecord): PeerRecord {
-  let best: PeerRecord | undefined;
-  let firstError: unknown;
-  for (const value of values) {
-    try {
-      const record = open(value);
-      if (!best || (record.sequence ?? 0) > (best.sequence ?? 0)) best = record;
-    } catch (error) {
-      firstError ??= error;
-    }
-  }
-  if (!best) throw firstError;
-  return best;
-}
-
-function checkFamily(endpoints: EndpointRecord, { config }: PeerState): void {
-  if (selectEndpoints(endpoints, config.protocol).length > 0) return;
-  const has = [endpoints.ipv4 && "IPv4", endpoints.ipv6 && "IPv6"].filter(Boolean).join(" and ") || "no";
-  throw new StunmeshError(
-    "RECORD_NO_FAMILY",
-    `Cannot use a record: it has ${has} address only, the peer's protocol is "${config.protocol}"`,
+/** Resolves when one of `lookups` has found something, or all are done. */
+async function firstFound(lookups: readonly Promise<void>[], found: readonly PeerRecord[]): Promise<void> {
+  const withResult = lookups.map((lookup) =>
+    lookup.then(() => (found.length > 0 ? undefined : Promise.reject(new Error("nothing found")))),
   );
+  await Promise.any(withResult).catch(() => undefined);
 }
 
-function storeOf({ config }: PeerState, stores: ReadonlyMap<string, NamedStore>): NamedStore {
-  const store = stores.get(config.plugin);
-  if (store) return store;
-  throw new StunmeshError("CONFIG_INVALID", `Cannot exchange records: there is no plugin "${config.plugin}"`);
+/** Runs a call of one store; a failure is logged with the store's name and thrown on. */
+async function tryStore(
+  { name, store }: NamedStore,
+  options: ExchangeOptions & { readonly peer: PeerState; readonly what: "publish" | "fetch" },
+  run: (store: Store, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const { peer, what, failures, signal } = options;
+  const fields = { peer: peer.config.name, plugin: name };
+  const key = `${what} ${peer.config.name} ${name}`;
+  try {
+    await run(store, signal);
+    failures.ended(key, { message: `${what} works again`, fields });
+  } catch (error) {
+    if (!isAbort(error)) failures.failed(key, error, { message: `${what} failed`, fields });
+    throw error;
+  }
+}
+
+function storesOf({ config }: PeerState, { stores }: ExchangeOptions): readonly NamedStore[] {
+  return config.plugins.map((name) => {
+    const store = stores.get(name);
+    if (!store) throw new StunmeshError("CONFIG_INVALID", `Cannot exchange records: there is no plugin "${name}"`);
+    return store;
+  });
+}
+
+function throwFirst(results: readonly PromiseSettledResult<void>[]): void {
+  const failed = results.find((result) => result.status === "rejected");
+  if (failed) throw failed.reason;
 }
 
 function recordFields({ ipv4, ipv6 }: EndpointRecord): LogFields {

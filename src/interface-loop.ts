@@ -33,6 +33,8 @@ const HANDSHAKE_CHECK_MS = 500;
 const HANDSHAKE_HOPE_MS = 15_000;
 /** While a peer is not reachable the own address is discovered this often. That also keeps the published NAT mapping alive: NATs forget one after 30 s at the earliest (RFC 4787 asks for 2 min). */
 const DISCOVERY_MAX_AGE_MS = 20_000;
+/** While the own record cannot be left in the store, nobody finds us: this is tried more often than looking for the peer. */
+const PUBLISH_RETRY_MAX_MS = 10_000;
 /** Triggers for many peers come within milliseconds; they share one discovery. */
 const DISCOVERY_SHARE_MS = 1_000;
 
@@ -69,6 +71,8 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
   const failures = createFailureLog(log);
   const schedules = new Map(config.peers.map(({ name }) => [name, createSchedule()]));
   const turns = new Set<Promise<void>>();
+  /** Peers whose last turn had a failure in it. */
+  const troubled = new Set<PeerState>();
   const reports = createReachabilityReport({ clock, log });
   let mapping: Mapping | undefined;
   let refreshAtMs = clock.monotonic();
@@ -190,15 +194,20 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
     const occasion = begin(schedule);
     const maxDiscoveryAgeMs = occasion === "poll" ? DISCOVERY_MAX_AGE_MS : DISCOVERY_SHARE_MS;
     let again = true;
+    let maxMs = Math.min(pollIntervalMaxMs, refreshIntervalMs);
     try {
       const outcome = await cycle.refreshPeer(peer, { device, occasion, maxDiscoveryAgeMs, signal });
       if (isFatal(outcome.error)) fatal = outcome.error;
-      if (outcome.fetched === "changed") schedule.attempt = 0;
-      again = peer.liveness !== "alive" || hasFailed(outcome);
+      const failed = hasFailed(outcome);
+      // After a failure the peer may need a moment to publish, too, and is then to be found soon.
+      if (outcome.fetched === "changed" || (troubled.has(peer) && !failed)) schedule.attempt = 0;
+      if (failed) troubled.add(peer);
+      else troubled.delete(peer);
+      again = peer.liveness !== "alive" || failed;
+      if (peer.liveness !== "alive" && outcome.published === "failed") maxMs = Math.min(maxMs, PUBLISH_RETRY_MAX_MS);
     } catch (error) {
       if (!isAbort(error)) fatal = error;
     }
-    const maxMs = Math.min(pollIntervalMaxMs, refreshIntervalMs);
     finish(schedule, { nowMs: clock.monotonic(), again, maxMs, random: random(), fixedRetries });
     wake.wake();
   }

@@ -74,6 +74,8 @@ export async function createLog({ level, format, fd }: LogOptions): Promise<Log>
   const formatLine = prettyFactory({
     colorize: isTerminal,
     singleLine: true,
+    // Else "err" is written as it is, on lines of its own: what a store says could then move the cursor, or look like a line of ours.
+    errorLikeObjectKeys: [],
     translateTime: "SYS:HH:MM:ss.l",
   });
   const log: Log = pino(options, { write: (line: string) => write(formatLine(line)) });

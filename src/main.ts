@@ -12,12 +12,14 @@ const STOP_TIMEOUT_MS = 400;
 const EX_SOFTWARE = 70;
 
 const stop = new AbortController();
+let stoppedBy: "SIGINT" | "SIGTERM" = "SIGTERM";
 // Every call under way listens to it, and there may be thousands.
 setMaxListeners(0, stop.signal);
 for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, () => onSignal(name));
 
 function onSignal(name: "SIGINT" | "SIGTERM"): void {
   if (stop.signal.aborted) process.exit(128 + constants.signals[name]);
+  stoppedBy = name;
   stop.abort();
   void systemClock.sleep(STOP_TIMEOUT_MS).then(() => process.exit(0));
 }
@@ -26,7 +28,7 @@ runCommandLine(process.argv.slice(2), stop.signal).then(
   (exitCode) => process.exit(exitCode),
   (error: unknown) => {
     // A command that was interrupted before it was done; the daemon itself ends with 0.
-    if (isAbort(error) && stop.signal.aborted) process.exit(128 + constants.signals.SIGINT);
+    if (isAbort(error) && stop.signal.aborted) process.exit(128 + constants.signals[stoppedBy]);
     if (error instanceof StunmeshError) {
       console.error(`stunmesh-ts: ${error.message}`);
       process.exit(errorKinds[error.code].exitCode);

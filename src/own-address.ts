@@ -61,7 +61,7 @@ export function createOwnAddress(options: {
   const failures = createFailureLog(log);
   const families: readonly Family[] = config.protocol === "dualstack" ? ["ipv4", "ipv6"] : [config.protocol];
   let known: { readonly record: EndpointRecord; readonly atMs: number; readonly port: number } | undefined;
-  let underWay: Promise<EndpointRecord> | undefined;
+  let underWay: { readonly record: Promise<EndpointRecord>; readonly port: number } | undefined;
 
   async function discoverAll(device: WireGuardDevice, signal: AbortSignal): Promise<EndpointRecord> {
     const results = await askFamilies(device, signal);
@@ -122,10 +122,15 @@ export function createOwnAddress(options: {
     current: () => known?.record,
     async learn(device, { maxAgeMs, signal }) {
       if (known && known.port === device.listenPort && clock.monotonic() - known.atMs < maxAgeMs) return known.record;
-      underWay ??= discoverAll(device, signal).finally(() => {
-        underWay = undefined;
-      });
-      return underWay;
+      // One from the port before says nothing about this one, but must be over: both would hear each other's answers.
+      while (underWay && underWay.port !== device.listenPort) await underWay.record.catch(() => undefined);
+      underWay ??= {
+        port: device.listenPort,
+        record: discoverAll(device, signal).finally(() => {
+          underWay = undefined;
+        }),
+      };
+      return underWay.record;
     },
   };
 }

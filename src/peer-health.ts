@@ -32,16 +32,19 @@ export function startPeerHealth(
 ): PeerHealth {
   const { peers, provoker, clock, log, onNews, onDown } = options;
   const suspects = new Set<PeerState>();
+
+  function isProbeable(name: string): boolean {
+    const observation = peers.get(name)?.observation;
+    return observation?.endpoint !== undefined && isInSession(observation, clock.monotonic());
+  }
+
   const monitor = startHealthMonitor(
     {
       targets: [...peers.values()].flatMap((peer) => createPingTarget(peer.config, options) ?? []),
       clock,
       log,
       ping: provoker.provoke,
-      isProbeable(name) {
-        const observation = peers.get(name)?.observation;
-        return observation?.endpoint !== undefined && isInSession(observation, clock.monotonic());
-      },
+      isProbeable,
       onMiss(name) {
         const peer = peers.get(name);
         if (peer) suspects.add(peer);
@@ -61,7 +64,9 @@ export function startPeerHealth(
   return {
     verdict({ config }) {
       const verdict = monitor.health(config.name)?.verdict;
-      return verdict === "up" ? "answered" : verdict === "down" ? "missed" : undefined;
+      // An answer from before the session was lost, as when WireGuard is restarted, says nothing any more.
+      if (verdict === "up" && isProbeable(config.name)) return "answered";
+      return verdict === "down" ? "missed" : undefined;
     },
     probeNow: ({ config }) => monitor.probeNow(config.name),
     looked(monotonicMs) {

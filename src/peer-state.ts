@@ -7,8 +7,8 @@ import type { PeerRecord } from "./record.ts";
 
 export interface PeerState {
   readonly config: PeerConfig;
-  /** What was last written to the store for this peer. */
-  published?: Publication;
+  /** What was last written for this peer, by name of the store. */
+  readonly published: Map<string, Publication>;
   /** Own sequence number, the last one used. */
   sequence?: number;
   /** Newest record accepted from the peer. */
@@ -28,5 +28,5 @@ export interface PeerState {
 }
 
 export function createPeerState(config: PeerConfig): PeerState {
-  return { config, liveness: "silent" };
+  return { config, published: new Map(), liveness: "silent" };
 }

@@ -32,7 +32,7 @@ export function createStoreWatch(options: {
       const opened: { close(): void }[] = [];
       for (const [name, { store }] of stores) {
         const byKey = new Map(
-          peers.filter(({ config }) => config.plugin === name).map((peer) => [lookupKey(peer, device), peer]),
+          peers.filter(({ config }) => config.plugins.includes(name)).map((peer) => [lookupKey(peer, device), peer]),
         );
         if (!store.watch || byKey.size === 0) continue;
         opened.push(

@@ -1,6 +1,9 @@
 /** A loop's alarm clock: sleeps until a time has passed or somebody calls `wake`, whichever is first. */
 import type { Clock } from "./clock.ts";
 
+/** Made once: an abort without a reason makes an error with a stack each time. */
+const WOKEN = new DOMException("woken", "AbortError");
+
 export interface Wake {
   /** Ends the current or the next wait. Calling it many times is the same as once. */
   wake(): void;
@@ -14,7 +17,7 @@ export function createWake(clock: Clock): Wake {
   return {
     wake() {
       pending = true;
-      current?.abort();
+      current?.abort(WOKEN);
     },
     async wait(ms, signal) {
       signal.throwIfAborted();
@@ -22,7 +25,7 @@ export function createWake(clock: Clock): Wake {
         const waiting = new AbortController();
         current = waiting;
         // By hand, not by AbortSignal.any: that keeps something for every call as long as `signal` lives.
-        const onAbort = () => waiting.abort();
+        const onAbort = () => waiting.abort(WOKEN);
         signal.addEventListener("abort", onAbort, { once: true });
         await clock.sleep(ms, waiting.signal).catch(() => undefined);
         signal.removeEventListener("abort", onAbort);

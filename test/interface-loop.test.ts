@@ -29,10 +29,20 @@ interface StartOptions {
   readonly mapping?: Mapping;
   readonly peer?: Partial<PeerConfig>;
   readonly protocol?: "ipv4" | "ipv6" | "dualstack";
+  readonly random?: number;
 }
 
 function startDaemon(clock: FakeClock, options: StartOptions): Daemon {
-  const { host, peers, store, refreshIntervalMs = 600_000, dedup = false, mapping, protocol = "ipv4" } = options;
+  const {
+    host,
+    peers,
+    store,
+    refreshIntervalMs = 600_000,
+    dedup = false,
+    mapping,
+    protocol = "ipv4",
+    random = 0.5,
+  } = options;
   const log = createFakeLog();
   const abort = new AbortController();
   setMaxListeners(0, abort.signal);
@@ -47,7 +57,7 @@ function startDaemon(clock: FakeClock, options: StartOptions): Daemon {
         peers: peers.map(({ name, publicKey }) => ({
           name,
           publicKey,
-          plugin: "store",
+          plugins: ["store"],
           protocol: "ipv4",
           ...options.peer,
         })),
@@ -65,7 +75,7 @@ function startDaemon(clock: FakeClock, options: StartOptions): Daemon {
       stores: new Map([["store", { name: "store", store, dedup }]]),
       clock,
       log,
-      random: () => 0.5,
+      random: () => random,
       refreshIntervalMs,
       pollIntervalMaxMs: 30_000,
       fixedRetries: 3,
@@ -176,6 +186,28 @@ test("an idle tunnel is kept from dying and stays untouched", async () => {
   assert.ok(world.works(a, b));
   await one.stop();
   await two.stop();
+});
+
+test("after a store was out of order hosts find each other within the poll cap, whenever it ends", async () => {
+  const ping = { intervalMs: 1_000, timeoutMs: 1_000 };
+  for (let outageMs = 36_000; outageMs < 96_000; outageMs += 6_000) {
+    const pair = createPair();
+    const { clock, a, b, store, world } = pair;
+    const one = startDaemon(clock, { host: a, peers: [b], store, peer: { ping: { ...ping, target: "10.99.0.2" } } });
+    // With other chances, so that the two do not act at the same moments.
+    const theirs = { host: b, peers: [a], store, random: 0 };
+    const two = startDaemon(clock, { ...theirs, peer: { ping: { ...ping, target: "10.99.0.1" } } });
+    await advanceUntil(clock, 3_000, () => world.works(a, b));
+    await clock.advance(10_400);
+    store.mode = "fail";
+    world.rebind(a);
+    await clock.advance(outageMs);
+    assert.ok(!world.works(a, b));
+    store.mode = "ok";
+    await advanceUntil(clock, 31_000, () => world.works(a, b));
+    await one.stop();
+    await two.stop();
+  }
 });
 
 test("a healthy tunnel is not touched by a store that fails, hangs, is slow, or holds bad records", async () => {
@@ -458,6 +490,25 @@ test("one lost ping changes nothing", async () => {
   await clock.advance(30_000);
   assert.equal(one.log.find("tunnel is down").length, 0);
   assert.deepEqual([a.writes.length + b.writes.length, store.calls.set], [writes, sets]);
+  await one.stop();
+  await two.stop();
+});
+
+test("a restarted WireGuard gets its endpoint back at once, however rarely it is pinged", async () => {
+  const pair = createPair();
+  const { clock, world, a, b, store } = pair;
+  const ping = { intervalMs: 120_000, timeoutMs: 1_000 };
+  const one = startDaemon(clock, { host: a, peers: [b], store, peer: { ping: { ...ping, target: "10.99.0.2" } } });
+  const two = startDaemon(clock, { host: b, peers: [a], store, peer: { ping: { ...ping, target: "10.99.0.1" } } });
+  await advanceUntil(clock, 3_000, () => world.works(a, b));
+  await clock.advance(125_000);
+  const entry = a.peers.get(b);
+  assert.ok(entry?.endpoint, "WireGuard knew where the peer was");
+  delete entry.endpoint;
+  delete entry.latestHandshakeMs;
+  entry.receivedBytes = 0;
+  a.listenPort = 40_404;
+  await advanceUntil(clock, 7_000, () => entry.endpoint !== undefined);
   await one.stop();
   await two.stop();
 });

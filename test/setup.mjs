@@ -22,6 +22,12 @@ export const labCommands = {
   tcpdump: "tcpdump",
   ps: "procps",
   nsenter: "util-linux",
+  dhtnode: "dhtnode",
+  "redis-server": "redis-server",
+  "redis-cli": "redis-tools",
+  knotd: "knot",
+  openssl: "openssl",
+  python3: "python3",
 };
 
 /** Ends the process when Node is too old for the project. */

@@ -1,7 +1,7 @@
 /** The command line: which commands and options there are. Each command is a file of its own, loaded when it is used. */
 import yargs from "yargs";
 import { StunmeshError } from "../errors.ts";
-import { logFormats, logLevels } from "../log-level.ts";
+import { type LogFormat, type LogLevel, logFormats, logLevels } from "../log-level.ts";
 import { version } from "../version.ts";
 
 const USAGE = `stunmesh-ts ${version}: lets WireGuard peers behind NAT find each other
@@ -64,6 +64,10 @@ export async function runCommand(args: readonly string[], signal: AbortSignal): 
     )
     .version(version)
     .help()
+    .alias("help", "h")
+    .coerce(["config", "config-dir"], lastOf<string>)
+    .coerce("log-level", lastOf<LogLevel>)
+    .coerce("log-format", lastOf<LogFormat>)
     .strict()
     .wrap(Math.min(100, process.stdout.columns ?? 100))
     .exitProcess(false)
@@ -74,4 +78,9 @@ export async function runCommand(args: readonly string[], signal: AbortSignal): 
     });
   await parser.parseAsync();
   return exitCode;
+}
+
+/** Of an option that is given twice the last one counts, as in Go. */
+function lastOf<T extends string>(value: T | readonly T[]): T | undefined {
+  return typeof value === "string" ? value : value.at(-1);
 }

@@ -3,6 +3,7 @@
 import { readConfig } from "../config/read.ts";
 import { findConfig } from "../config/search.ts";
 import type { Config } from "../config/types.ts";
+import { StunmeshError } from "../errors.ts";
 import { createLog, type Log } from "../log.ts";
 import type { LogFormat, LogLevel } from "../log-level.ts";
 import { plugins } from "../plugins/index.ts";
@@ -23,8 +24,11 @@ export interface Loaded {
   readonly warnings: readonly string[];
 }
 
-/** Throws what findConfig and readConfig throw. `logTo`: 1 for a daemon, 2 for a command whose output is on stdout. */
+/** Throws USAGE, and what findConfig and readConfig throw. `logTo`: 1 for a daemon, 2 for a command whose output is on stdout. */
 export async function load(options: CommonOptions, { logTo }: { readonly logTo: 1 | 2 }): Promise<Loaded> {
+  // An empty shell variable must not make us take another file than the one that was meant.
+  if (options.config === "") throw new StunmeshError("USAGE", "Cannot use --config: it is empty");
+  if (options.configDir === "") throw new StunmeshError("USAGE", "Cannot use --config-dir: it is empty");
   const { env } = process;
   const found = await findConfig({
     file: options.config,

@@ -53,6 +53,14 @@ export function textListField(what = "a list of texts") {
   );
 }
 
+/** One name, which may hold commas, or a list of names. An empty text is no name. */
+export function namesField(what: string) {
+  return z.preprocess(
+    (value) => (value === "" ? [] : typeof value === "string" || typeof value === "number" ? [value] : value),
+    z.array(textField(what), { error: wanted(what) }),
+  );
+}
+
 /** A whole number in a range; decimal or 0x text too. */
 export function integerField({ min, max }: { readonly min: number; readonly max: number }) {
   const error = wanted(`a whole number from ${min} to ${max}`);

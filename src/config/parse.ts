@@ -6,7 +6,7 @@ import { parseDocument } from "./document.ts";
 import { reportIssues } from "./issues.ts";
 import { cleanKeys } from "./keys.ts";
 import { type PluginChoice, type PluginSchemas, readPluginOptions } from "./plugin-options.ts";
-import { checkReferences, selectPlugin } from "./references.ts";
+import { checkReferences, selectPlugins } from "./references.ts";
 import { type ConfigWarning, createReport } from "./report.ts";
 import { type FileConfig, fileSchema } from "./schema.ts";
 import type { ResolveSecret } from "./secrets.ts";
@@ -101,7 +101,7 @@ function createPeer(name: string, { peer, file }: { readonly peer: PeerBlock; re
     name,
     ...(peer.description !== undefined && { description: peer.description }),
     publicKey: peer.public_key,
-    plugin: selectPlugin(peer.plugin, Object.keys(file.plugins)) ?? "",
+    plugins: selectPlugins(peer.plugin ?? [], Object.keys(file.plugins)),
     protocol: peer.protocol,
     ...(ping && { ping }),
   };

@@ -29,26 +29,36 @@ export function checkReferences(root: Mapping, report: Report): void {
   }
 }
 
-/** The plugin of a peer: the one it names, else the only one there is, else undefined. */
-export function selectPlugin(named: string | undefined, plugins: readonly string[]): string | undefined {
-  if (named !== undefined && named !== "") return plugins.includes(named) ? named : undefined;
-  return plugins.length === 1 ? plugins[0] : undefined;
+/** The plugins of a peer: those it names, once each, else the only one there is, else none. */
+export function selectPlugins(named: readonly string[], plugins: readonly string[]): readonly string[] {
+  if (named.length > 0) return plugins.filter((name) => named.includes(name));
+  return plugins.length === 1 ? plugins : [];
 }
 
 function checkPlugin(
   peer: Mapping,
   { path, plugins, report }: { path: ConfigPath; plugins: readonly string[]; report: Report },
 ): void {
-  const { plugin } = peer;
-  const named = typeof plugin === "number" ? String(plugin) : plugin;
-  if (named !== undefined && typeof named !== "string") return; // The schema says that.
-  if (selectPlugin(named, plugins) !== undefined) return;
   const pluginPath = [...path, "plugin"];
-  if (named === undefined || named === "") {
+  const named = pluginNames(peer.plugin);
+  if (!named.every((name) => typeof name === "string")) return; // The schema says that.
+  if (named.length === 0 && plugins.length !== 1) {
     const why = plugins.length === 0 ? "and there is none" : `and there are several: ${plugins.join(", ")}`;
     report.error(pluginPath, `missing: the name of a plugin wanted, ${why}`);
-    return;
   }
+  for (const name of named) if (!plugins.includes(name)) reportUnknown(name, { path: pluginPath, plugins, report });
+}
+
+/** What stands under `plugin` as a list; an empty text is as good as none. */
+function pluginNames(plugin: unknown): readonly unknown[] {
+  const list = Array.isArray(plugin) ? plugin : plugin === undefined || plugin === "" ? [] : [plugin];
+  return list.map((name: unknown) => (typeof name === "number" ? String(name) : name));
+}
+
+function reportUnknown(
+  named: string,
+  { path: pluginPath, plugins, report }: { path: ConfigPath; plugins: readonly string[]; report: Report },
+): void {
   const suggestion = suggestSpelling(named, plugins);
   const hint = suggestion === undefined ? "" : `, did you mean "${suggestion}"?`;
   const existing = plugins.length === 0 ? "there is none" : `known: ${plugins.join(", ")}`;

@@ -12,6 +12,7 @@ import {
   durationField,
   hostField,
   integerField,
+  namesField,
   pathField,
   publicKeyField,
   textField,
@@ -83,8 +84,9 @@ const ping = z.strictObject({
 
 const peer = z.strictObject({
   public_key: publicKeyField().meta({ description: "The peer's WireGuard public key" }),
-  plugin: textField("the name of a plugin").optional().meta({
-    description: "Name of the plugin to publish to and to look the peer up in; needed when there are several",
+  plugin: namesField("the name of a plugin, or a list of them").optional().meta({
+    description:
+      "Name of the plugin, or names of the plugins, to publish to and to look the peer up in; needed when there are several",
   }),
   protocol: choiceField(["ipv4", "ipv6", "prefer_ipv4", "prefer_ipv6"], { empty: "ipv4" })
     .prefault("ipv4")

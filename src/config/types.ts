@@ -42,8 +42,8 @@ export interface PeerConfig {
   readonly description?: string;
   /** 32 bytes. */
   readonly publicKey: Uint8Array;
-  /** Name of a PluginConfig of this config. */
-  readonly plugin: string;
+  /** Names of PluginConfigs of this config, at least one. */
+  readonly plugins: readonly string[];
   readonly protocol: PeerProtocol;
   readonly ping?: PingConfig;
 }

@@ -5,6 +5,11 @@ import type { Clock } from "../clock.ts";
 import { StunmeshError } from "../errors.ts";
 import { exec } from "./exec.ts";
 import { file } from "./file.ts";
+import { http } from "./http.ts";
+import { module } from "./module.ts";
+import { opendht } from "./opendht.ts";
+import { redis } from "./redis.ts";
+import { rfc2136 } from "./rfc2136.ts";
 import { shell } from "./shell.ts";
 import type { Plugin, Store } from "./types.ts";
 import { backOff } from "./wrappers/backoff.ts";
@@ -13,7 +18,7 @@ import { limitTime } from "./wrappers/deadline.ts";
 import { limitConcurrency } from "./wrappers/limit.ts";
 
 /** Every backend by the name it has in the config file. */
-export const plugins: Readonly<Record<string, Plugin>> = { exec, file, shell };
+export const plugins: Readonly<Record<string, Plugin>> = { exec, file, http, module, opendht, redis, rfc2136, shell };
 
 /** What opening needs of an instance in the config file. */
 interface PluginInstance {

@@ -73,9 +73,10 @@ test("parseConfig answers 5,000 damaged files with a Config or CONFIG_INVALID", 
       const { config } = await parse(text, { lenient: random(4) === 0, readableByOthers: true });
       assert.equal(typeof config.refreshIntervalMs, "number");
       for (const { peers } of config.interfaces) {
-        for (const { plugin, publicKey } of peers) {
+        for (const { plugins, publicKey } of peers) {
           assert.equal(publicKey.length, 32);
-          assert.ok(config.plugins.some(({ name }) => name === plugin));
+          assert.ok(plugins.length > 0);
+          assert.ok(plugins.every((plugin) => config.plugins.some(({ name }) => name === plugin)));
         }
       }
       outcomes.accepted++;

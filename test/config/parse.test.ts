@@ -319,7 +319,7 @@ test("parseConfig keeps the names of interfaces and peers as they are, and refus
     config.interfaces.map(({ name }) => name),
     ["5", "WG0", "true", "toString"],
   );
-  assert.equal(config.interfaces[1]?.peers[0]?.plugin, "hasOwnProperty");
+  assert.deepEqual(config.interfaces[1]?.peers[0]?.plugins, ["hasOwnProperty"]);
   for (const name of ["a/b", "-a", "..", "sixteen-chars-xx", "a b"]) {
     const lines = await errorLines(`interfaces: { "${name}": {} }`);
     assert.match(lines[0] ?? "", /^1:15: interfaces\..*cannot be the name of an interface/, name);
@@ -339,7 +339,7 @@ test("parseConfig accepts 1,000 peers quickly", async () => {
   const text = `plugins:\n  &store store: { type: file, path: /srv }\ninterfaces:\n  wg0:\n    peers:\n${peers.join("\n")}\n`;
   const { config } = await parse(text);
   assert.equal(config.interfaces[0]?.peers.length, 1000);
-  assert.equal(config.interfaces[0]?.peers[999]?.plugin, "store");
+  assert.deepEqual(config.interfaces[0]?.peers[999]?.plugins, ["store"]);
 });
 
 test("parseConfig throws nothing but StunmeshError for what is not a configuration", async () => {

@@ -9,7 +9,7 @@ const twoPlugins = "plugins: { store: { type: file, path: /x }, other: { type: f
 test("a peer without a plugin gets the only one there is", async () => {
   for (const plugin of ["", ', plugin: ""', ", plugin: store"]) {
     const { config } = await parse(peers(`a: { public_key: "${KEY}"${plugin} }`) + onePlugin);
-    assert.equal(config.interfaces[0]?.peers[0]?.plugin, "store");
+    assert.deepEqual(config.interfaces[0]?.peers[0]?.plugins, ["store"]);
   }
 });
 

@@ -10,15 +10,37 @@ interface Sleeper {
 export interface FakeClock extends Clock {
   /** Moves time forward by `ms`, waking every sleeper on the way and letting promises settle after each. */
   advance(ms: number): Promise<void>;
+  /** Sets the wall clock forward (or back), as a time server does, and as it looks after a sleep of the machine. */
+  jump(ms: number): void;
+  /** Lets time pass in which nothing runs: sleepers that were due meanwhile wake too late. */
+  stall(ms: number): Promise<void>;
   /** How many sleepers wait. */
   readonly sleeping: number;
 }
 
 export function createFakeClock(startMs = 1_700_000_000_000): FakeClock {
   let elapsed = 0;
+  let jumped = 0;
   let sleepers: Sleeper[] = [];
+
+  async function advance(ms: number): Promise<void> {
+    const end = elapsed + ms;
+    await settle();
+    for (;;) {
+      const next = sleepers.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
+      if (!next) break;
+      sleepers = sleepers.filter((other) => other !== next);
+      elapsed = Math.max(elapsed, next.at);
+      next.wake();
+      await settle();
+    }
+    elapsed = end;
+    await settle();
+  }
+
   return {
-    now: () => startMs + elapsed,
+    advance,
+    now: () => startMs + elapsed + jumped,
     monotonic: () => elapsed,
     get sleeping() {
       return sleepers.length;
@@ -42,24 +64,17 @@ export function createFakeClock(startMs = 1_700_000_000_000): FakeClock {
         signal?.addEventListener("abort", onAbort, { once: true });
       });
     },
-    async advance(ms) {
-      const end = elapsed + ms;
-      await settle();
-      for (;;) {
-        const next = sleepers.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at)[0];
-        if (!next) break;
-        sleepers = sleepers.filter((other) => other !== next);
-        elapsed = Math.max(elapsed, next.at);
-        next.wake();
-        await settle();
-      }
-      elapsed = end;
-      await settle();
+    jump(ms) {
+      jumped += ms;
+    },
+    stall(ms) {
+      elapsed += ms;
+      return advance(0);
     },
   };
 }
 
-/** Lets every promise that can settle do so. */
+/** Lets every promise that can settle do so: all of them before the first turn, and what a callback of that turn starts before the second. */
 async function settle(): Promise<void> {
-  for (let turn = 0; turn < 5; turn++) await setImmediate();
+  for (let turn = 0; turn < 2; turn++) await setImmediate();
 }

@@ -1,5 +1,6 @@
 /** The state of a WireGuard device as the fakes keep it (as JSON too): keys in base64, everything else as wg(8) shows it. */
-import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
+import nacl from "tweetnacl";
 
 export interface FakeDevice {
   privateKey?: string;
@@ -26,10 +27,16 @@ export interface KeyPair {
   readonly publicKey: string;
 }
 
-/** A new key pair, in base64. */
+/**
+ * A new key pair, in base64. Not made by node:crypto: in Node 20 the export of a generated key waits for itself for ever
+ * when the garbage collector runs at that moment.
+ */
 export function createKeyPair(): KeyPair {
-  const jwk = generateKeyPairSync("x25519").privateKey.export({ format: "jwk" });
-  return { privateKey: toBase64(jwk.d), publicKey: toBase64(jwk.x) };
+  const { secretKey, publicKey } = nacl.box.keyPair();
+  return {
+    privateKey: Buffer.from(secretKey).toString("base64"),
+    publicKey: Buffer.from(publicKey).toString("base64"),
+  };
 }
 
 /** A new preshared key, in base64. */
@@ -53,8 +60,4 @@ export function createFakePeer(some: Partial<FakePeer> = {}): FakePeer {
 /** The bytes of a key in base64. */
 export function keyBytes(base64: string): Uint8Array {
   return Uint8Array.from(Buffer.from(base64, "base64"));
-}
-
-function toBase64(base64url: string | undefined): string {
-  return Buffer.from(base64url ?? "", "base64url").toString("base64");
 }

@@ -1,18 +1,20 @@
 /**
  * A small world: hosts with a WireGuard device each, behind NATs with endpoint-independent mapping and address and
  * port-dependent filtering (RFC 4787). Its WireGuard behaves like the real one where it matters here: nothing is sent
- * because an endpoint changed; an initiation goes out at most every 5 s and is repeated for 90 s; whoever is heard
- * from is where its packets come from.
+ * because an endpoint changed; an initiation goes out at most every 5 s and is repeated for 90 s; a session is renewed by
+ * the side that made it, when that sends something; whoever is heard from is where its packets come from.
  */
-import { createPublicKey, generateKeyPairSync } from "node:crypto";
 import { type Family, formatTransportAddress, sameTransportAddress, type TransportAddress } from "../../src/address.ts";
+import type { Clock } from "../../src/clock.ts";
 import { StunmeshError } from "../../src/errors.ts";
 import type { Provoker } from "../../src/provoke.ts";
 import type { WireGuardControl, WireGuardDevice, WireGuardPeer } from "../../src/wg/types.ts";
-import type { FakeClock } from "./clock.ts";
+import { createKeyPair, keyBytes } from "./wg-device.ts";
 
 const REKEY_TIMEOUT_MS = 5_000;
 const REKEY_ATTEMPTS = 18;
+/** From this age on the side that made a session renews it when it sends something. */
+const REKEY_AFTER_MS = 120_000;
 const RTT_MS = 20;
 
 interface PeerEntry {
@@ -23,6 +25,8 @@ interface PeerEntry {
   receivedBytes: number;
   initiatedAtMs: number;
   trying: boolean;
+  /** This side made the session, and is the one that renews it. */
+  isInitiator: boolean;
 }
 
 export interface Host {
@@ -57,7 +61,7 @@ export interface World {
   works(a: Host, b: Host): boolean;
 }
 
-export function createWorld(clock: FakeClock): World {
+export function createWorld(clock: Clock): World {
   const hosts: Host[] = [];
   let nextPort = 40_000;
 
@@ -105,13 +109,16 @@ export function createWorld(clock: FakeClock): World {
     if (!transmit(from, to) || !back || !transmit(to.host, back)) return false;
     to.latestHandshakeMs = clock.now();
     back.latestHandshakeMs = clock.now();
+    to.isInitiator = true;
+    back.isInitiator = false;
     return true;
   }
 
   async function keepTrying(from: Host, to: PeerEntry): Promise<void> {
     if (to.trying) return;
     to.trying = true;
-    for (let attempt = 0; attempt < REKEY_ATTEMPTS && !inSession(to) && from.up; attempt++) {
+    const before = to.latestHandshakeMs;
+    for (let attempt = 0; attempt < REKEY_ATTEMPTS && to.latestHandshakeMs === before && from.up; attempt++) {
       handshake(from, to);
       await clock.sleep(REKEY_TIMEOUT_MS);
     }
@@ -120,8 +127,8 @@ export function createWorld(clock: FakeClock): World {
 
   /** What sending a packet through the tunnel does: a handshake if one is due, then the packet and its answer. */
   function exchange(from: Host, to: PeerEntry): boolean {
-    const aging = to.latestHandshakeMs === undefined || clock.now() - to.latestHandshakeMs > 120_000;
-    if (aging) void keepTrying(from, to);
+    const ageMs = clock.now() - (to.latestHandshakeMs ?? Number.NEGATIVE_INFINITY);
+    if (!inSession(to) || (to.isInitiator && ageMs > REKEY_AFTER_MS)) void keepTrying(from, to);
     if (!inSession(to)) return false;
     const back = to.host.peers.get(from);
     return back !== undefined && transmit(from, to) && transmit(to.host, back);
@@ -187,7 +194,14 @@ export function createWorld(clock: FakeClock): World {
 
   function entryFor(host: Host): PeerEntry {
     const allowedIp = `10.99.0.${hosts.indexOf(host) + 1}/32`;
-    return { host, allowedIp, receivedBytes: 0, initiatedAtMs: Number.NEGATIVE_INFINITY, trying: false };
+    return {
+      host,
+      allowedIp,
+      receivedBytes: 0,
+      initiatedAtMs: Number.NEGATIVE_INFINITY,
+      trying: false,
+      isInitiator: false,
+    };
   }
 
   return {
@@ -209,8 +223,6 @@ export function createWorld(clock: FakeClock): World {
 }
 
 function newKeys(): { readonly privateKey: Buffer; readonly publicKey: Buffer } {
-  const { privateKey } = generateKeyPairSync("x25519");
-  const raw = privateKey.export({ format: "der", type: "pkcs8" }).subarray(-32);
-  const publicKey = createPublicKey(privateKey).export({ format: "der", type: "spki" }).subarray(-32);
-  return { privateKey: raw, publicKey };
+  const { privateKey, publicKey } = createKeyPair();
+  return { privateKey: Buffer.from(keyBytes(privateKey)), publicKey: Buffer.from(keyBytes(publicKey)) };
 }

@@ -10,7 +10,7 @@ import { exec } from "../../src/plugins/exec.ts";
 import { plugins } from "../../src/plugins/index.ts";
 import { shell } from "../../src/plugins/shell.ts";
 import { testStore } from "../conformance/store.ts";
-import { http } from "../fixtures/plugins/http.ts";
+import { web } from "../fixtures/plugins/web.ts";
 import { fixture, pluginContext, repository, temporaryDirectory } from "./fixtures.ts";
 
 const page = readFileSync(join(repository, "docs/plugins.md"), "utf8");
@@ -23,14 +23,14 @@ testStore("the shell example of docs/plugins.md", {
   open: async (t) => shell.open(await install(t, { name: "shell", fileName: "plugin" }), pluginContext),
   keys: 20,
 });
-testStore("the http example of docs/plugins.md", {
-  open: async (t) => http.open({ url: await startServer(t) }, pluginContext),
+testStore("the web example of docs/plugins.md", {
+  open: async (t) => web.open({ url: await startServer(t) }, pluginContext),
 });
 
-test("the http example of docs/plugins.md is the one that is tested", () => {
-  const tested = readFileSync(fixture("http.ts"), "utf8");
+test("the web example of docs/plugins.md is the one that is tested", () => {
+  const tested = readFileSync(fixture("web.ts"), "utf8");
   const shown = tested.replaceAll("../../../src/plugins/", "./").replaceAll("../../../src/", "../");
-  assert.equal(example("http.ts"), shown);
+  assert.equal(example("web.ts"), shown);
 });
 
 test("docs/plugins.md has a chapter for every plugin", () => {

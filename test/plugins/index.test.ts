@@ -30,7 +30,7 @@ describe("openStore()", () => {
     for (const kind of ["files", "toString", "__proto__", ""]) {
       assert.throws(() => openIt({ kind, options: {} }), {
         code: "CONFIG_INVALID",
-        message: `Cannot open plugin "mine": no plugin "${kind}", there are exec, file, shell`,
+        message: `Cannot open plugin "mine": no plugin "${kind}", there are ${Object.keys(plugins).join(", ")}`,
       });
     }
   });
@@ -79,6 +79,15 @@ describe("plugins", () => {
       ["file", { path: "/x", pth: "/y" }, "pth"],
       ["exec", { command: "" }, "command"],
       ["exec", { command: "x", args: "y" }, "args"],
+      ["http", { url: "store.test" }, "url"],
+      ["http", { url: "https://store.test", token: "" }, "token"],
+      ["module", { pth: "/x" }, "path"],
+      ["opendht", { magic: "x" }, "endpoint"],
+      ["opendht", { endpoint: "http://x", endpoints: "http://y" }, "endpoints"],
+      ["redis", { url: "http://x" }, "url"],
+      ["redis", { url: "redis://x", expiration: "1" }, "expiration"],
+      ["rfc2136", { server: "x", zone: "y.", key_name: "k" }, "key_secret"],
+      ["rfc2136", { server: "x", zone: "y.", key_name: "k", key_secret: "aaaa", algorithm: "hmac-md5" }, "algorithm"],
       ["shell", { args: [] }, "command"],
       ["shell", { command: "x", args: [true] }, "args"],
     ] as const;
@@ -92,7 +101,8 @@ describe("plugins", () => {
     for (const [name, { schema }] of Object.entries(plugins)) {
       const json = z.toJSONSchema(schema, { io: "input" });
       assert.equal(json.type, "object");
-      assert.equal(json.additionalProperties, false);
+      // The other options of a module are the module's own.
+      assert.deepEqual(json.additionalProperties, name === "module" ? {} : false);
       for (const [option, about] of Object.entries(json.properties ?? {})) {
         assert.ok(typeof about === "object" && about.description, `${name}.${option} has a description`);
       }

@@ -102,28 +102,51 @@ function listen({ onNews, onLost, onBroken }: NewsHandlers, { libc, koffi, clock
   const fd = openSocket(libc, GROUPS);
   let isClosed = false;
   let isBroken = false;
+  let hasLost = false;
+
+  /** Undefined when there is nothing more. */
+  function receiveNews(): readonly NetlinkMessage[] | undefined {
+    try {
+      const datagram = receive(fd);
+      if (!datagram) return undefined;
+      const { messages, isComplete } = decodeNetlink(datagram);
+      if (!isComplete) hasLost = true;
+      return messages;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOBUFS") throw error;
+      hasLost = true;
+      return [];
+    }
+  }
+
+  /** Returns whether nothing more was there. */
+  function readTurn(news: NetlinkMessage[]): boolean {
+    for (let count = 0; count < DATAGRAMS_PER_TURN; count++) {
+      const messages = receiveNews();
+      if (!messages) return true;
+      news.push(...messages);
+    }
+    return false;
+  }
 
   function onReadable(): void {
     if (isBroken) return;
-    const messages: NetlinkMessage[] = [];
-    let isComplete = true;
-    for (let count = 0; count < DATAGRAMS_PER_TURN; count++) {
-      try {
-        const datagram = receive(fd);
-        if (!datagram) break;
-        const decoded = decodeNetlink(datagram);
-        messages.push(...decoded.messages);
-        isComplete &&= decoded.isComplete;
-      } catch (error) {
-        isComplete = false;
-        if ((error as NodeJS.ErrnoException).code === "ENOBUFS") continue;
-        isBroken = true;
-        onBroken(error);
-        return;
-      }
+    const news: NetlinkMessage[] = [];
+    let isEmpty: boolean;
+    try {
+      isEmpty = readTurn(news);
+    } catch (error) {
+      isBroken = true;
+      onBroken(error);
+      return;
     }
-    if (!isComplete) onLost();
-    else if (messages.length > 0) onNews(messages);
+    if (!hasLost) {
+      if (news.length > 0) onNews(news);
+    } else if (isEmpty) {
+      // Not before: until its queue was empty once, the kernel goes on dropping without a further word.
+      hasLost = false;
+      onLost();
+    }
   }
 
   const watch = watchReadable(fd, { koffi, clock, onReadable });

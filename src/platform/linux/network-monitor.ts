@@ -77,6 +77,7 @@ export async function watchNetwork(
     renewInMs = Math.min(renewInMs * 2, RENEW_MAX_MS);
     clock.sleep(delayMs, closed.signal).then(
       () => {
+        if (closed.signal.aborted) return;
         try {
           begin();
         } catch {

@@ -2,17 +2,21 @@
  * Leaves a store alone for a while after it could not be reached, so that a thousand peers do not each find out.
  *
  * Only STORE_UNAVAILABLE and TIMEOUT count: any other outcome shows that the backend answers. After the pause one call
- * tries; the calls that come meanwhile wait for its outcome.
+ * tries; the calls that come meanwhile wait for its outcome. A service that said when to come back (Retry-After) is not asked
+ * before.
  */
 import type { Clock } from "../../clock.ts";
 import { describeError, errorCode, StunmeshError } from "../../errors.ts";
 import { type StoreOperation, storeAction } from "../action.ts";
+import { readRetryAfter } from "../retry-after.ts";
 import type { Store } from "../types.ts";
 import { type StoreCall, wrapStore } from "./wrap.ts";
 
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 10_000;
-/** Part of a pause that chance may take off, so that nodes which lost the same store do not return together. */
+/** A service cannot keep us away for longer than this: it may be wrong, and a person may have set it right meanwhile. */
+const LONGEST_WISH_MS = 5 * 60_000;
+/** Part of a pause that chance may take off (of a wish: add), so that nodes which lost the same store do not return together. */
 const JITTER = 0.25;
 
 interface BackOffOptions {
@@ -23,7 +27,10 @@ interface BackOffOptions {
   readonly random: () => number;
 }
 
-/** A store whose calls fail at once with STORE_UNAVAILABLE during the pause after a failure: 1 s, doubling up to 10 s. */
+/**
+ * A store whose calls fail at once with STORE_UNAVAILABLE during the pause after a failure: 1 s, doubling up to 10 s, or as
+ * long as the error asks for (readRetryAfter), up to 5 minutes.
+ */
 export function backOff(store: Store, { name, clock, random }: BackOffOptions): Store {
   let failures = 0;
   let lastError: unknown;
@@ -45,16 +52,23 @@ export function backOff(store: Store, { name, clock, random }: BackOffOptions): 
     } catch (error) {
       // A call that somebody stopped says nothing about the store.
       if (signal.aborted) throw error;
-      if (!isUnreachable(error)) failures = 0;
-      // Of calls that were under way together and failed together, the first counts for all.
-      else if (failures === failuresBefore) {
-        failures++;
-        lastError = error;
-        const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS);
-        retryAtMs = clock.monotonic() + pauseMs * (1 - JITTER * random());
-      }
+      if (isUnreachable(error)) pause(error, failuresBefore);
+      else failures = 0;
       throw error;
     }
+  }
+
+  function pause(error: unknown, failuresBefore: number): void {
+    const nowMs = clock.monotonic();
+    const chance = JITTER * random();
+    // Of calls that were under way together and failed together, the first counts for all.
+    if (failures === failuresBefore) {
+      failures++;
+      lastError = error;
+      retryAtMs = nowMs + Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS) * (1 - chance);
+    }
+    const wishMs = Math.min(readRetryAfter(error) ?? 0, LONGEST_WISH_MS) * (1 + chance);
+    retryAtMs = Math.max(retryAtMs, nowMs + wishMs);
   }
 
   return wrapStore(store, async (call) => {

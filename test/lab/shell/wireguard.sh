@@ -15,7 +15,7 @@ lab_wg_start() {
   name=$(_wg_name "$1")
   mkdir -p /run/wireguard
   _spawn "wg-$1" "$1" env LOG_LEVEL="${LAB_WG_LOG:-error}" wireguard-go -f "$name"
-  _wait_for 10 test -S "/run/wireguard/$name.sock" ||
+  _wait_for 10 _listens_for_wg "$1" "$name" ||
     _die "wireguard-go of $1 did not start: $(cat "$S/log/wg-$1.log")" || return
   wg set "$name" listen-port "${2:-$LAB_WG_PORT}" private-key "$S/keys/$1.key" &&
     { [ ! -e "$S/keys/$1.peers" ] || wg addconf "$name" "$S/keys/$1.peers"; } &&
@@ -23,6 +23,8 @@ lab_wg_start() {
 addr add $(_tun6 "$n")/64 dev $name nodad
 link set $name mtu 1420 up" || _die "cannot configure WireGuard of $1"
 }
+# It listens (__SO_ACCEPTCON), which is a moment after the socket is there: wg(8) removes a socket that refuses it.
+_listens_for_wg() { _ns "$1" grep -q "00010000 .*/$2\.sock\$" /proc/net/unix; } # HOST INTERFACE
 # wg_stop HOST: wireguard-go ends and its interface goes
 lab_wg_stop() { _kill "wg-$1"; }
 

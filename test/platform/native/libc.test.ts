@@ -56,6 +56,19 @@ test("libc attaches a BPF program that the kernel then runs", async () => {
   pair.close();
 });
 
+test("libc.receiveChecked receives as receive does, and throws the error of the socket", async () => {
+  const libc = await loadLibc();
+  const pair = await openUdpPair(libc);
+  const into = { packet: new Uint8Array(100), address: new Uint8Array(28) };
+  assert.equal(libc.receiveChecked(pair.fd, into), undefined);
+  await pair.send("hello");
+  assert.equal(libc.receiveChecked(pair.fd, into), 5);
+  const address = libc.getsockname(pair.fd);
+  pair.close();
+  assert.throws(() => libc.receiveChecked(1_000_000, into), { code: "EBADF", syscall: "recvfrom" });
+  assert.throws(() => libc.bind(1_000_000, address), { code: "EBADF", syscall: "bind" });
+});
+
 test("libc throws the system's error with code, number and call", async () => {
   const libc = await loadLibc();
   assert.throws(() => libc.close(1_000_000), {

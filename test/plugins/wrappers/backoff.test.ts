@@ -140,3 +140,38 @@ test("backOff() passes the turn on when the trying call or a waiting one is stop
   inner.held[0]?.succeed();
   await third;
 });
+
+test("backOff() comes back when the service asked for, not sooner, and in 5 minutes at the latest", async () => {
+  for (const [retryAfterMs, chance, pauseMs] of [
+    [30_000, 0, 30_000],
+    [30_000, 1, 37_500],
+    [500, 0, 1000],
+    [86_400_000, 0, 300_000],
+  ] as const) {
+    const { inner, clock, get } = wrap(() => chance);
+    const busy = new StunmeshError("STORE_UNAVAILABLE", "too many requests", { cause: { retryAfterMs } });
+    inner.error = busy;
+    await assert.rejects(get(), busy);
+    inner.error = undefined;
+    await clock.advance(pauseMs - 1);
+    await assert.rejects(get(), { code: "STORE_UNAVAILABLE", message: /too many requests$/ });
+    await clock.advance(1);
+    assert.deepEqual(await get(), []);
+  }
+});
+
+test("backOff() heeds the wish of a call that fails together with others", async () => {
+  const { inner, clock, get } = wrap();
+  inner.hold = true;
+  const calls = [get(), get()].map((call) => assert.rejects(call));
+  await setImmediate();
+  const [first, second] = [...inner.held];
+  first?.fail(down);
+  second?.fail(new StunmeshError("STORE_UNAVAILABLE", "later", { cause: { retryAfterMs: 20_000 } }));
+  await Promise.all(calls);
+  inner.hold = false;
+  await clock.advance(19_999);
+  await assert.rejects(get(), /failed once, next try in 1 s/);
+  await clock.advance(1);
+  assert.deepEqual(await get(), []);
+});

@@ -1,0 +1,228 @@
+/**
+ * DNS messages (RFC 1035 section 4), as far as an update (RFC 2136) and a TXT query need them.
+ *
+ * Decoding is strict and bounded: compression pointers only lead backwards, names have at most 255 bytes, counts are what
+ * is there, and nothing may follow. Names are lower-case texts without the final dot; bytes that are no printable ASCII, dots
+ * and backslashes in a label are written `\DDD` (RFC 1035 section 5.1), so that different names have different texts.
+ */
+
+export const recordType = { SOA: 6, TXT: 16, TSIG: 250 } as const;
+export const recordClass = { IN: 1, ANY: 255 } as const;
+export const opcode = { QUERY: 0, UPDATE: 5 } as const;
+
+const HEADER_BYTES = 12;
+const MAX_NAME_BYTES = 255;
+const MAX_POINTER = 0x3fff;
+
+export interface DnsHeader {
+  readonly id: number;
+  readonly isResponse: boolean;
+  readonly opcode: number;
+  /** TC: the reply did not fit into a datagram. */
+  readonly isTruncated: boolean;
+  readonly rcode: number;
+}
+
+export interface DnsQuestion {
+  readonly name: string;
+  readonly type: number;
+  readonly class: number;
+}
+
+export interface DnsRecord extends DnsQuestion {
+  readonly ttlSeconds: number;
+  /** RDATA as it stands in the message: names in it may be compressed. */
+  readonly data: Buffer;
+  /** Offset of the record in the message. */
+  readonly offset: number;
+}
+
+export interface DnsMessage extends DnsHeader {
+  readonly questions: readonly DnsQuestion[];
+  readonly answers: readonly DnsRecord[];
+  readonly additional: readonly DnsRecord[];
+}
+
+/** Bytes that are no DNS message of this kind. */
+export class DnsFormatError extends Error {}
+
+/** A TXT query; asks for recursion, which a server that has the zone ignores. */
+export function encodeTxtQuery({ id, name }: { readonly id: number; readonly name: string }): Buffer {
+  const header = uint16(id, 0x0100, 1, 0, 0, 0);
+  return Buffer.concat([header, encodeName(name), uint16(recordType.TXT, recordClass.IN)]);
+}
+
+/** An update that replaces every TXT record of `name` by one with `value`, in one step (RFC 2136 sections 2.5.2 and 2.5.1). */
+export function encodeTxtUpdate(options: {
+  readonly id: number;
+  readonly zone: string;
+  /** In the zone. */
+  readonly name: string;
+  readonly value: string;
+  readonly ttlSeconds: number;
+}): Buffer {
+  const { id, zone, name, value, ttlSeconds } = options;
+  const header = uint16(id, opcode.UPDATE << 11, 1, 0, 2, 0);
+  const zoneSection = Buffer.concat([encodeName(zone), uint16(recordType.SOA, recordClass.IN)]);
+  // Pointers (RFC 1035 section 4.1.4) keep an update with a usual value below the 512 bytes of a datagram.
+  const below = name === zone ? "" : name.slice(0, -zone.length - 1);
+  const owner = Buffer.concat([encodeLabels(below), pointer(HEADER_BYTES)]);
+  const ownerAt = pointer(HEADER_BYTES + zoneSection.length);
+  const text = encodeTxt(value);
+  const deleteAll = Buffer.concat([owner, uint16(recordType.TXT, recordClass.ANY), uint32(0), uint16(0)]);
+  const addType = uint16(recordType.TXT, recordClass.IN);
+  const add = Buffer.concat([ownerAt, addType, uint32(ttlSeconds), uint16(text.length), text]);
+  return Buffer.concat([header, zoneSection, deleteAll, add]);
+}
+
+/** Decodes a whole message. Throws DnsFormatError. */
+export function decodeMessage(bytes: Buffer): DnsMessage {
+  if (bytes.length < HEADER_BYTES) throw new DnsFormatError("it is shorter than a header");
+  const flags = bytes.readUInt16BE(2);
+  const header: DnsHeader = {
+    id: bytes.readUInt16BE(0),
+    isResponse: (flags & 0x8000) !== 0,
+    opcode: (flags >> 11) & 15,
+    isTruncated: (flags & 0x0200) !== 0,
+    rcode: flags & 15,
+  };
+  let offset = HEADER_BYTES;
+  function readQuestion(): DnsQuestion {
+    const name = decodeName(bytes, offset);
+    need(bytes, name.end, 4);
+    offset = name.end + 4;
+    return { name: name.text, type: bytes.readUInt16BE(name.end), class: bytes.readUInt16BE(name.end + 2) };
+  }
+  function readRecord(): DnsRecord {
+    const start = offset;
+    const question = readQuestion();
+    need(bytes, offset, 6);
+    const ttlSeconds = bytes.readUInt32BE(offset);
+    const length = bytes.readUInt16BE(offset + 4);
+    need(bytes, offset + 6, length);
+    const data = bytes.subarray(offset + 6, offset + 6 + length);
+    offset += 6 + length;
+    return { ...question, ttlSeconds, data, offset: start };
+  }
+  // A truncated reply may end anywhere: its sections are of no use.
+  if (header.isTruncated)
+    return { ...header, questions: bytes.readUInt16BE(4) === 1 ? [readQuestion()] : [], answers: [], additional: [] };
+  // Every item takes more than a byte, so that a count is no reason to allocate: the loops end where the message does.
+  const many = <Item>(count: number, read: () => Item) => Array.from({ length: count }, read);
+  const questions = many(bytes.readUInt16BE(4), readQuestion);
+  const answers = many(bytes.readUInt16BE(6), readRecord);
+  many(bytes.readUInt16BE(8), readRecord);
+  const additional = many(bytes.readUInt16BE(10), readRecord);
+  if (offset !== bytes.length) throw new DnsFormatError("something follows its end");
+  return { ...header, questions, answers, additional };
+}
+
+/** A name without compression. It is one that parseDnsName let pass or decodeName made. */
+export function encodeName(name: string): Buffer {
+  return Buffer.concat([encodeLabels(name), Buffer.of(0)]);
+}
+
+function encodeLabels(name: string): Buffer {
+  if (name === "") return Buffer.alloc(0);
+  return Buffer.concat(
+    name.split(".").flatMap((label) => {
+      const bytes = Buffer.from(
+        label.replace(/\\(\d{3})/g, (_, code: string) => String.fromCharCode(Number(code))),
+        "latin1",
+      );
+      return [Buffer.of(bytes.length), bytes];
+    }),
+  );
+}
+
+/** The name at `offset`, and the offset of what follows it. Throws DnsFormatError. */
+export function decodeName(bytes: Buffer, offset: number): { readonly text: string; readonly end: number } {
+  const labels: string[] = [];
+  let at = offset;
+  let end: number | undefined;
+  let total = 1;
+  for (;;) {
+    need(bytes, at, 1);
+    const length = bytes[at] ?? 0;
+    if (length >= 0xc0) {
+      need(bytes, at, 2);
+      const target = bytes.readUInt16BE(at) & MAX_POINTER;
+      end ??= at + 2;
+      // Strictly backwards: a name cannot go round in circles.
+      if (target >= at) throw new DnsFormatError("a compression pointer does not lead backwards");
+      at = target;
+      continue;
+    }
+    if (length > 63) throw new DnsFormatError("a label of an unknown kind");
+    if (length === 0) return { text: labels.join("."), end: end ?? at + 1 };
+    need(bytes, at + 1, length);
+    total += length + 1;
+    if (total > MAX_NAME_BYTES) throw new DnsFormatError("a name of more than 255 bytes");
+    labels.push(formatLabel(bytes.subarray(at + 1, at + 1 + length)));
+    at += length + 1;
+  }
+}
+
+function formatLabel(label: Buffer): string {
+  return label
+    .toString("latin1")
+    .toLowerCase()
+    .replace(/[^\x21-\x7e]|[.\\]/g, (char) => `\\${String(char.charCodeAt(0)).padStart(3, "0")}`);
+}
+
+/** TXT RDATA: strings of at most 255 bytes. */
+export function encodeTxt(value: string): Buffer {
+  const bytes = Buffer.from(value);
+  const parts: Buffer[] = [];
+  for (let start = 0; start < bytes.length || start === 0; start += 255) {
+    const part = bytes.subarray(start, start + 255);
+    parts.push(Buffer.of(part.length), part);
+  }
+  return Buffer.concat(parts);
+}
+
+/** The strings of TXT RDATA, joined. Throws DnsFormatError, also when they are not UTF-8. */
+export function decodeTxt(data: Buffer): string {
+  const parts: Buffer[] = [];
+  for (let at = 0; at < data.length; ) {
+    const length = data[at] ?? 0;
+    need(data, at + 1, length);
+    parts.push(data.subarray(at + 1, at + 1 + length));
+    at += 1 + length;
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(Buffer.concat(parts));
+  } catch {
+    throw new DnsFormatError("a text is not UTF-8");
+  }
+}
+
+/** The canonical text of a name of the usual kind (letters, digits, hyphens, underscores); undefined when it is none. */
+export function parseDnsName(text: string): string | undefined {
+  const name = text.replace(/\.$/, "").toLowerCase();
+  if (name.length > MAX_NAME_BYTES - 2) return undefined;
+  return /^[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/.test(name) ? name : undefined;
+}
+
+export function uint16(...values: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(values.length * 2);
+  values.forEach((value, index) => {
+    bytes.writeUInt16BE(value, index * 2);
+  });
+  return bytes;
+}
+
+export function uint32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}
+
+/** RFC 1035 section 4.1.4. */
+function pointer(offset: number): Buffer {
+  return uint16(0xc000 | offset);
+}
+
+function need(bytes: Buffer, offset: number, length: number): void {
+  if (offset + length > bytes.length) throw new DnsFormatError("it is cut off");
+}

@@ -1,0 +1,106 @@
+/** The program as it is installed: bundled by the options of `npm run build`, in a folder of its own, run as a user would. */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { repositoryRoot } from "../fixtures/path.ts";
+
+export interface Result {
+  /** Exit status, or the signal that ended it. */
+  readonly status: number | string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+interface RunOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** As a user without any right; only root can change users, everybody else has none in any case. */
+  readonly unprivileged?: boolean;
+}
+
+export interface Running {
+  readonly child: ChildProcess;
+  /** Everything it has written so far. */
+  output(): string;
+  /** Resolves when `pattern` is in its output. Rejects when it ends before that. */
+  said(pattern: RegExp): Promise<void>;
+  readonly ended: Promise<Result>;
+}
+
+export interface Program {
+  /** A directory for the test's files, readable by everybody. */
+  readonly dir: string;
+  run(args: readonly string[], options?: RunOptions): Promise<Result>;
+  start(args: readonly string[], options?: RunOptions): Running;
+  /** Writes a file into `dir` and gives its path. */
+  write(name: string, text: string): string;
+  close(): void;
+}
+
+const NOBODY = 65534;
+
+/** Builds the program. */
+export function buildProgram(): Program {
+  const dir = mkdtempSync(join(tmpdir(), "stunmesh-cli-"));
+  chmodSync(dir, 0o755);
+  // Where the bundle looks for what is not bundled.
+  symlinkSync(join(repositoryRoot, "node_modules"), join(dir, "node_modules"));
+  const bundle = join(dir, "stunmesh-ts.js");
+  const { scripts } = JSON.parse(readFileSync(join(repositoryRoot, "package.json"), "utf8"));
+  const build: string = scripts.build;
+  const command = build.replace(/--outfile=\S+/, `--outfile=${bundle} --log-level=warning`);
+  const path = [join(repositoryRoot, "node_modules/.bin"), process.env.PATH].join(delimiter);
+  execFileSync("sh", ["-c", command], { cwd: repositoryRoot, env: { ...process.env, PATH: path } });
+  mkdirSync(join(dir, "home"));
+
+  function start(args: readonly string[], { env, unprivileged = false }: RunOptions = {}): Running {
+    const drop = unprivileged && process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
+    const child = spawn(process.execPath, [bundle, ...args], {
+      ...drop,
+      cwd: join(dir, "home"),
+      // A state directory of its own, as on a machine of its own: one interface is served by one daemon.
+      env: {
+        PATH: process.env.PATH,
+        HOME: join(dir, "home"),
+        STATE_DIRECTORY: mkdtempSync(join(dir, "state-")),
+        ...env,
+      },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const texts = { stdout: "", stderr: "" };
+    for (const name of ["stdout", "stderr"] as const) {
+      child[name].setEncoding("utf8").on("data", (chunk: string) => {
+        texts[name] += chunk;
+        child.emit("said");
+      });
+    }
+    const ended = once(child, "close").then(
+      ([code, signal]): Result => ({ status: code ?? signal, stdout: texts.stdout, stderr: texts.stderr }),
+    );
+    const output = () => texts.stdout + texts.stderr;
+    return {
+      child,
+      output,
+      ended,
+      async said(pattern) {
+        while (!pattern.test(output())) {
+          const over = await Promise.race([once(child, "said").then(() => false), ended.then(() => true)]);
+          if (over && !pattern.test(output())) throw new Error(`it ended without ${pattern}: ${output()}`);
+        }
+      },
+    };
+  }
+
+  return {
+    dir,
+    start,
+    run: (args, options) => start(args, options).ended,
+    write(name, text) {
+      const path = join(dir, name);
+      writeFileSync(path, text, { mode: 0o644 });
+      return path;
+    },
+    close: () => rmSync(dir, { recursive: true, force: true }),
+  };
+}

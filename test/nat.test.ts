@@ -1,0 +1,64 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { reportMapping, summarizeMapping } from "../src/nat.ts";
+import { judgeMapping, type MappingSample } from "../src/stun/mapping.ts";
+import { createFakeLog } from "./fakes/log.ts";
+
+const LOCAL = "192.168.1.5";
+const servers = ["198.51.100.1", "198.51.100.2"];
+
+/** What judgeMapping says when each server saw one of these ports of `host`. */
+function observe(host: string, ports: readonly number[]) {
+  const samples = ports.map(
+    (port, index): MappingSample => ({
+      server: { family: "ipv4", host: servers[index % 2] ?? "", port: 3478 },
+      mapped: { family: "ipv4", host, port },
+    }),
+  );
+  return { ...judgeMapping(samples, { localPort: 51820, localAddresses: [LOCAL] }), samples };
+}
+
+const cases = [
+  {
+    name: "the same port everywhere",
+    seen: observe("203.0.113.7", [40001, 40001]),
+    summary: "endpoint-independent",
+    level: "info",
+    message: "NAT observed",
+  },
+  {
+    name: "a port per destination",
+    seen: observe("203.0.113.7", [40001, 40002]),
+    summary: "destination-dependent",
+    level: "warn",
+    message: /symmetric NAT/,
+  },
+  {
+    name: "one server only",
+    seen: observe("203.0.113.7", [40001]),
+    summary: undefined,
+    level: "info",
+    message: "NAT observed",
+  },
+  { name: "the own address", seen: observe(LOCAL, [51820, 51820]), summary: "no NAT", level: "info", message: /./ },
+  {
+    name: "an address of a provider's network",
+    seen: observe("100.64.0.9", [40001, 40001]),
+    summary: "endpoint-independent",
+    level: "info",
+    message: "mapped address is not public",
+  },
+] as const;
+
+for (const { name, seen, summary, level, message } of cases) {
+  test(`summarizeMapping and reportMapping: ${name}`, () => {
+    assert.equal(summarizeMapping(seen), summary);
+    const log = createFakeLog();
+    reportMapping(seen, { family: "ipv4", log });
+    assert.equal(log.lines.length, 1);
+    const [line] = log.lines;
+    assert.equal(line?.level, level);
+    assert.match(line?.msg ?? "", new RegExp(message));
+    assert.equal(line?.family, "ipv4");
+  });
+}
