@@ -15,6 +15,9 @@ import type { Closable } from "./platform/types.ts";
 import type { Occasion } from "./publishing.ts";
 import { watchResume } from "./resume.ts";
 
+/** More refreshes than this because of network changes help nobody; the regular ones go on. */
+const NETWORK_REFRESHES_PER_MINUTE = 6;
+
 export interface DaemonDeps {
   readonly clock: Clock;
   readonly log: Log;
@@ -46,10 +49,14 @@ export async function startDaemon(
 ): Promise<Daemon> {
   const { clock, log, signal, parts, claims } = deps;
   const running = new Map<string, Running>();
+  let networkRefreshes: number[] = [];
+  let network: Closable | undefined;
   let onFatal: (error: unknown) => void = () => undefined;
   const fatal = new Promise<never>((_, reject) => {
     onFatal = reject;
   });
+  // It may come before untilStopped() waits for it.
+  fatal.catch(() => undefined);
 
   async function start(
     one: InterfaceConfig,
@@ -86,8 +93,15 @@ export async function startDaemon(
       log.info({ interface: name }, one ? "interface restarted with its new configuration" : "interface removed");
     }
     for (const one of wanted.values()) if (!running.has(one.name)) await start(one, { from: next });
+    await watchNetwork();
     await closeUnused();
     await claims.keepOnly([...running.keys()]);
+  }
+
+  /** Changes of the tunnels themselves are none. */
+  async function watchNetwork(): Promise<void> {
+    await network?.close();
+    network = await watchOrWarn(deps, { names: [...running.keys()], onChange: () => debounce.call() });
   }
 
   function refresh(occasion: Occasion): void {
@@ -95,12 +109,17 @@ export async function startDaemon(
   }
 
   const debounce = createDebounce({ clock, quietMs: 300, maxMs: 2_000 }, () => {
+    // Routers with routing daemons or containers change routes all day; a real change of uplink comes in a small burst.
+    const nowMs = clock.monotonic();
+    networkRefreshes = networkRefreshes.filter((atMs) => nowMs - atMs < 60_000);
+    if (networkRefreshes.length >= NETWORK_REFRESHES_PER_MINUTE) return;
+    networkRefreshes.push(nowMs);
     log.debug({}, "network changed");
     refresh("change");
   });
 
   for (const one of withPeers(config)) await start(one, { from: config });
-  const network = await watchOrWarn(deps, { names: [...running.keys()], onChange: () => debounce.call() });
+  await watchNetwork();
   const resume = watchResume({ clock, signal }, ({ sleptMs }) => {
     log.info({ ms: Math.round(sleptMs) }, "resumed from sleep");
     for (const { loop } of running.values()) loop.resume();

@@ -78,6 +78,8 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
   let refreshAtMs = clock.monotonic();
   let device: WireGuardDevice | undefined;
   let fatal: unknown;
+  // Records vanish from some stores by themselves: there has to be a regular refresh, and one more, before that.
+  const keptMs = Math.min(...[...deps.stores.values()].map(({ expiresAfterMs = Infinity }) => expiresAfterMs)) / 2.5;
 
   const cycle = createCycle({
     ...deps,
@@ -179,7 +181,7 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
     const nowMs = clock.monotonic();
     if (nowMs >= refreshAtMs) {
       for (const peer of present(seen)) trigger(scheduleOf(peer), { nowMs, occasion: "interval" });
-      refreshAtMs = nowMs + refreshIntervalMs * (0.9 + 0.2 * random());
+      refreshAtMs = nowMs + Math.min(refreshIntervalMs, keptMs) * (0.9 + 0.2 * random());
     }
     for (const peer of present(seen)) {
       const schedule = scheduleOf(peer);

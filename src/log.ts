@@ -8,7 +8,6 @@ import type { LogFormat, LogLevel } from "./log-level.ts";
 
 /** Every field a log line can have (docs/operations.md explains them). */
 export interface LogFields {
-  readonly component?: string;
   readonly interface?: string;
   readonly peer?: string;
   readonly plugin?: string;
@@ -25,12 +24,9 @@ export interface LogFields {
   readonly code?: string;
   readonly err?: string;
   readonly ms?: number;
-  readonly count?: number;
-  readonly retryInMs?: number;
   readonly path?: string;
   readonly version?: string;
   readonly names?: readonly string[];
-  readonly port?: number;
 }
 
 export interface Log {

@@ -2,6 +2,7 @@
  * Composition root: builds the parts of the program from a configuration and fits them together.
  */
 import { networkInterfaces } from "node:os";
+import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { type Family, formatTransportAddress, parseIp } from "./address.ts";
 import type { Clock } from "./clock.ts";
@@ -123,7 +124,7 @@ function openStores(config: Config, { clock, before }: OpenStoresOptions): Reado
       const opened = before?.stores.get(instance.name);
       if (opened && isDeepStrictEqual(known, instance)) return [instance.name, opened];
       const { maxValueChars, expiresAfterMs } = plugins[instance.kind] ?? {};
-      const store = openStore(instance, { clock });
+      const store = openStore(instance, { clock, directory: dirname(config.path) });
       return [instance.name, { name: instance.name, store, dedup: instance.dedup, maxValueChars, expiresAfterMs }];
     }),
   );

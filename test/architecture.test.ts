@@ -198,6 +198,7 @@ const reserved: readonly {
 /** Packages, and who may import them. */
 const packages: Readonly<Record<string, readonly string[]>> = {
   "@noble/ciphers": ["box"],
+  cloudflare: ["plugins/cloudflare-sdk"],
   koffi: ["platform/native"],
   pino: ["log"],
   "pino-pretty": ["log"],

@@ -51,10 +51,20 @@ test("json lines are one object each, with level and time as text and the fields
 });
 
 test("a level lets through itself and what is above it", async () => {
-  for (const level of [...levels, "fatal", "silent"]) {
-    const { stdout } = await runChild({ level, format: "json", fd: 1 }, eachLevel);
-    const said = stdout.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line).level]));
-    assert.deepEqual(said, levels.slice(levels.includes(level) ? levels.indexOf(level) : levels.length), level);
+  const all = [...levels, "fatal", "silent"];
+  const body = `
+    for (const level of ${JSON.stringify(all)}) {
+      const log = await createLog({ level, format: "json", fd: 1 });
+      ${eachLevel}
+      console.log("{}");
+    }`;
+  const { stdout } = await runChild({ level: "silent", format: "json", fd: 1 }, body);
+  const said = stdout
+    .split("{}\n")
+    .map((part) => part.split("\n").flatMap((line) => (line ? JSON.parse(line).level : [])));
+  for (const [index, level] of all.entries()) {
+    const from = levels.includes(level) ? levels.indexOf(level) : levels.length;
+    assert.deepEqual(said[index], levels.slice(from), level);
   }
 });
 

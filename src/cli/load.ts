@@ -52,3 +52,9 @@ export async function load(options: CommonOptions, { logTo }: { readonly logTo: 
   for (const warning of warnings) log.warn({ path: config.path, reason: warning }, "configuration");
   return { config, log, warnings };
 }
+
+/** Throws CONFIG_INVALID when there is nothing to do: no interface has a peer. */
+export function assertInterfaces({ path, interfaces }: Config): void {
+  if (interfaces.some(({ peers }) => peers.length > 0)) return;
+  throw new StunmeshError("CONFIG_INVALID", `Cannot do anything with "${path}": it has no interface with peers`);
+}

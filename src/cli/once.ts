@@ -2,13 +2,15 @@
 import { formatTransportAddress } from "../address.ts";
 import { systemClock } from "../clock.ts";
 import { type Cycle, createCycle, type RefreshRequest } from "../cycle.ts";
-import { describeError, errorCode, isAbort } from "../errors.ts";
+import { describeError, type ErrorCode, errorCode, errorKinds, isAbort } from "../errors.ts";
 import type { InterfaceLoopDeps } from "../interface-loop.ts";
 import { openParts } from "../parts.ts";
 import type { PeerState } from "../peer-state.ts";
 import { type CommonOptions, load } from "./load.ts";
 import { type OnceMemory, openMemories } from "./memory.ts";
 import { selectPeers } from "./select.ts";
+
+const EX_TEMPFAIL = 75;
 
 export interface OnceOptions extends CommonOptions {
   /** Interfaces, peers or interface/peer; none = all. */
@@ -25,7 +27,7 @@ export interface PeerResult {
   readonly result: string;
   /** Own mapped addresses (publish) or the peer's endpoint (establish). */
   readonly addresses: readonly string[];
-  readonly code?: string;
+  readonly code?: ErrorCode;
 }
 
 type Step = (cycle: Cycle, peer: PeerState, request: RefreshRequest) => Promise<Omit<PeerResult, "interface" | "peer">>;
@@ -72,7 +74,7 @@ async function runOnce(
     });
     const results = (await Promise.all(perInterface)).flat();
     print(results, options);
-    return results.every(({ ok }) => ok) ? 0 : 75;
+    return exitCodeOf(results);
   } finally {
     await Promise.all([parts.close(), memories.close()]);
   }
@@ -112,6 +114,13 @@ async function runInterfaceOnce(
       }
     }),
   );
+}
+
+/** 0 when all succeeded; else what the first failure with a code asks for, or 75 (EX_TEMPFAIL). */
+function exitCodeOf(results: readonly PeerResult[]): number {
+  if (results.every(({ ok }) => ok)) return 0;
+  const code = results.find((result) => result.code !== undefined)?.code;
+  return code === undefined ? EX_TEMPFAIL : errorKinds[code].exitCode;
 }
 
 function print(results: readonly PeerResult[], { json }: OnceOptions): void {

@@ -3,12 +3,12 @@ import { createClaims } from "../claims.ts";
 import { systemClock } from "../clock.ts";
 import type { Config } from "../config/types.ts";
 import { type Daemon, startDaemon, withPeers } from "../daemon.ts";
-import { describeError, StunmeshError } from "../errors.ts";
+import { describeError } from "../errors.ts";
 import type { Log } from "../log.ts";
 import { openParts } from "../parts.ts";
 import { selectStateDirectory } from "../state/directory.ts";
 import { version } from "../version.ts";
-import { type CommonOptions, load } from "./load.ts";
+import { assertInterfaces, type CommonOptions, load } from "./load.ts";
 import { openMemories } from "./memory.ts";
 import { runOneshot } from "./oneshot.ts";
 
@@ -19,10 +19,8 @@ export interface RunOptions extends CommonOptions {
 /** Resolves with the exit code when `signal` is aborted. Throws what starting throws, and errors that waiting cannot help. */
 export async function run(options: RunOptions, signal: AbortSignal): Promise<number> {
   const { config, log } = await load(options, { logTo: 1 });
+  assertInterfaces(config);
   const interfaces = withPeers(config);
-  if (interfaces.length === 0) {
-    throw new StunmeshError("CONFIG_INVALID", `Cannot start: "${config.path}" has no interface with peers`);
-  }
   const parts = await openParts({ config, clock: systemClock, log });
   if (options.oneshot) {
     const memories = openMemories({ config, log, platform: parts.platform.name });

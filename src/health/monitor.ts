@@ -78,8 +78,9 @@ export function startHealthMonitor(
   }
 
   async function confirm(target: PingTarget): Promise<void> {
-    const second = clock.sleep(CONFIRM_GAP_MS, signal).then(() => probe(target));
-    await Promise.all([probe(target), second]);
+    const probeIfPossible = () => (options.isProbeable(target.name) ? probe(target) : undefined);
+    const second = clock.sleep(CONFIRM_GAP_MS, signal).then(probeIfPossible);
+    await Promise.all([probeIfPossible(), second]);
   }
 
   async function watch(target: PingTarget, wake: Wake): Promise<void> {

@@ -3,6 +3,8 @@
  */
 import type { Clock } from "../clock.ts";
 import { StunmeshError } from "../errors.ts";
+import { cloudflare } from "./cloudflare.ts";
+import { cloudflareKv } from "./cloudflare-kv.ts";
 import { exec } from "./exec.ts";
 import { file } from "./file.ts";
 import { http } from "./http.ts";
@@ -18,7 +20,18 @@ import { limitTime } from "./wrappers/deadline.ts";
 import { limitConcurrency } from "./wrappers/limit.ts";
 
 /** Every backend by the name it has in the config file. */
-export const plugins: Readonly<Record<string, Plugin>> = { exec, file, http, module, opendht, redis, rfc2136, shell };
+export const plugins: Readonly<Record<string, Plugin>> = {
+  cloudflare,
+  "cloudflare-kv": cloudflareKv,
+  exec,
+  file,
+  http,
+  module,
+  opendht,
+  redis,
+  rfc2136,
+  shell,
+};
 
 /** What opening needs of an instance in the config file. */
 interface PluginInstance {
@@ -38,6 +51,8 @@ interface StoreContext {
   readonly clock: Clock;
   /** 0 to 1, for the jitter of pauses. @default Math.random */
   readonly random?: () => number;
+  /** Folder of the config file. @default the working directory */
+  readonly directory?: string;
 }
 
 /**
@@ -47,14 +62,17 @@ interface StoreContext {
  * The line is outermost: who waits in it when the backend fails is told so at once when its turn comes, instead of using up
  * a deadline of its own there.
  */
-export function openStore(instance: PluginInstance, { clock, random = Math.random }: StoreContext): Store {
+export function openStore(
+  instance: PluginInstance,
+  { clock, random = Math.random, directory = "." }: StoreContext,
+): Store {
   const { name, kind, timeoutMs, concurrency } = instance;
   const plugin = Object.hasOwn(plugins, kind) ? plugins[kind] : undefined;
   if (!plugin) {
     const known = Object.keys(plugins).join(", ");
     throw new StunmeshError("CONFIG_INVALID", `Cannot open plugin "${name}": no plugin "${kind}", there are ${known}`);
   }
-  const store = checkReplies(plugin.open(instance.options, { name, clock }), { name });
+  const store = checkReplies(plugin.open(instance.options, { name, clock, directory }), { name });
   const timed = limitTime(store, { name, clock, timeoutMs });
   return limitConcurrency(backOff(timed, { name, clock, random }), { concurrency });
 }

@@ -17,7 +17,7 @@ import { listSecrets, scrub } from "./scrub.ts";
 import type { Plugin, PluginContext, WatchHandlers } from "./types.ts";
 
 const moduleSchema = z.looseObject({
-  path: z.string().min(1).describe("File of an ES module. A relative path begins at the daemon's working directory."),
+  path: z.string().min(1).describe("File of an ES module. A relative path begins at the folder of the configuration file."),
 });
 
 /** The daemon's end does not wait for a module for longer. */
@@ -43,7 +43,7 @@ interface UserModule {
 export const module: Plugin<typeof moduleSchema> = {
   schema: moduleSchema,
   open({ path, ...options }, context) {
-    const module = { place: resolve(path), secrets: secretsOf(options) };
+    const module = { place: resolve(context.directory ?? ".", path), secrets: secretsOf(options) };
     let opening: Promise<UserStore> | undefined;
 
     /** Loads the module once; a failed attempt is forgotten, so that a later call tries again. */

@@ -40,6 +40,8 @@ export interface Plugin<Schema extends z.ZodType = z.ZodType> {
 }
 
 export interface PluginContext {
+  /** Folder of the config file, which paths in it are relative to; undefined = the working directory. */
+  readonly directory?: string;
   /** Name of the instance in the config file, for messages. */
   readonly name: string;
   readonly clock: Clock;

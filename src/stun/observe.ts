@@ -1,6 +1,6 @@
 /**
- * Observation: asks several STUN servers at once, from one socket, and judges what the NAT does. For people (`status`,
- * `doctor`); nothing in the program acts on the verdict.
+ * Observation: asks several STUN servers at once, from one socket, and judges what the NAT does. For people: it explains
+ * why a peer is not reachable; nothing else in the program depends on the verdict.
  */
 import { type Family, type TransportAddress, transportAddress, whyNotAnEndpoint } from "../address.ts";
 import type { StunAddress } from "./attributes.ts";

@@ -33,7 +33,14 @@ test("a peer's plugin must exist", async () => {
     /no plugin is called "Store", did you mean "store"/,
   );
   assert.match((await errorLines(peer("store")))[0] ?? "", /no plugin is called "store" \(there is none\)$/);
-  assert.match((await errorLines(peer("[a]") + onePlugin))[0] ?? "", /plugin: a list is not the name of a plugin$/);
+});
+
+test("a peer may have several plugins, each of which must exist", async () => {
+  const peer = (names: string) => peers(`a: { public_key: "${KEY}", plugin: ${names} }`);
+  const { config } = await parse(peer("[other, store, other]") + twoPlugins);
+  assert.deepEqual(config.interfaces[0]?.peers[0]?.plugins, ["store", "other"]);
+  assert.match((await errorLines(peer("[store, a]") + twoPlugins))[0] ?? "", /no plugin is called "a"/);
+  assert.match((await errorLines(peer("{ a: b }") + onePlugin))[0] ?? "", /plugin: /);
 });
 
 test("a public key must be 32 bytes of strict base64", async () => {

@@ -36,8 +36,7 @@ export function openFailed(
   return new StunmeshError(
     "PERMISSION_DENIED",
     `Cannot ${action}: ${messageOf(cause)}: it needs the capability ${capability}; run as root, or with ` +
-      `"AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN" in the systemd unit, or after ` +
-      `"setcap cap_net_raw,cap_net_admin+ep ${process.execPath}"`,
+      `"AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN" in the systemd unit`,
     { cause },
   );
 }

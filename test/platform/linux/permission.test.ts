@@ -33,7 +33,7 @@ test("openProbeSocket without CAP_NET_RAW says in one line what is missing and h
   })`);
   assert.equal(code, "PERMISSION_DENIED");
   assert.match(message, /^Cannot open a raw UDP socket: EPERM \(socket: operation not permitted\): .*CAP_NET_RAW; /);
-  assert.match(message, /AmbientCapabilities=.*setcap cap_net_raw,cap_net_admin\+ep /);
+  assert.match(message, /run as root, or with "AmbientCapabilities=CAP_NET_RAW CAP_NET_ADMIN"/);
   assert.ok(!message.includes("\n"));
   assert.equal(descriptors, 0);
 });
