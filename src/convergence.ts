@@ -165,7 +165,8 @@ export function decide(situation: {
   const { liveness, record, fallback, protocol, current, trial, monotonicMs } = situation;
   if (liveness === "alive") return { action: "leave" };
   const selected = selectEndpoints(record ?? {}, protocol);
-  const isNew = fallback && !selected.some((candidate) => sameTransportAddress(candidate, fallback));
+  const allowed = fallback && selectEndpoints({ [fallback.family]: fallback }, protocol).length > 0;
+  const isNew = allowed && !selected.some((candidate) => sameTransportAddress(candidate, fallback));
   const candidates = isNew ? [...selected, fallback] : selected;
   const [first] = candidates;
   if (first === undefined) return { action: current ? "send" : "wait" };

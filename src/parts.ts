@@ -28,6 +28,8 @@ const RESOLVE_TIMEOUT_MS = 5_000;
 
 export interface Parts {
   readonly platform: Platform;
+  /** The stores of the configuration in use, by name. */
+  stores(): ReadonlyMap<string, NamedStore>;
   /** Everything the loop or a single pass over one interface needs, by the configuration in use. */
   forInterface(config: InterfaceConfig): InterfaceLoopDeps;
   /**
@@ -99,6 +101,7 @@ export async function openParts({ config: first, clock, log }: PartsOptions): Pr
 
   return {
     platform,
+    stores: () => stores,
     forInterface,
     async useConfig(next) {
       const before = stores;

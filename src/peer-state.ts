@@ -23,6 +23,8 @@ export interface PeerState {
   fallback?: TransportAddress;
   /** Monotonic clock: when the first lost ping was followed by a look at the device; unset while none is lost. */
   suspectedAtMs?: number;
+  /** Monotonic clock: when a packet was last sent through the tunnel to see whether it works. */
+  provokedAtMs?: number;
   /** The endpoint that is being tried. */
   trial?: Trial;
 }

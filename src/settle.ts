@@ -16,6 +16,8 @@ import type { WireGuardControl, WireGuardDevice, WireGuardPeer } from "./wg/type
 
 /** How long the first peer waits for others to share its look at the device. */
 const GATHER_MS = 5;
+/** A side that did not make a session cannot renew it: asking for a packet again at every look, which its answer brings about, would flood the tunnel. */
+const PROVOKE_GAP_MS = 5_000;
 
 export interface SettleDeps {
   readonly interface: string;
@@ -157,7 +159,10 @@ export function createSettler(deps: SettleDeps): Settler {
     observe,
     provoke(peer, { device, signal }) {
       const reading = findPeer(device, peer);
-      if (reading?.endpoint) provokePeer(peer, reading, signal);
+      const nowMs = clock.monotonic();
+      if (!reading?.endpoint || nowMs - (peer.provokedAtMs ?? Number.NEGATIVE_INFINITY) < PROVOKE_GAP_MS) return;
+      peer.provokedAtMs = nowMs;
+      provokePeer(peer, reading, signal);
     },
     settle(peer, { always, signal }) {
       return new Promise((resolve, reject) => {

@@ -62,6 +62,15 @@ export async function runCommand(args: readonly string[], signal: AbortSignal): 
         exitCode = await check(options);
       },
     )
+    .command(
+      "store test <plugin>",
+      "Write, read back and time a throw-away value in a plugin's store",
+      (y) => y.positional("plugin", { type: "string", demandOption: true }),
+      async (options) => {
+        const { testStore } = await import("./store-test.ts");
+        exitCode = await testStore(options, signal);
+      },
+    )
     .version(version)
     .help()
     .alias("help", "h")

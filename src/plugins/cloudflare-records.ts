@@ -30,7 +30,8 @@ interface TxtRecord {
   readonly id: string;
   readonly name: string;
   readonly value: string;
-  readonly modifiedMs: number;
+  /** RFC 3339, in UTC. */
+  readonly modifiedOn: string;
 }
 
 export interface RecordCall {
@@ -68,7 +69,7 @@ interface RecordsOptions {
 /** The records of keys below `domain`. The zone's id is looked up by the first call: one call more, seldom two. */
 export function createTxtRecords({ api, zone: zoneName, domain }: RecordsOptions): TxtRecords {
   const zone = createZoneFinder({ api, name: zoneName });
-  let knownCount = 0;
+  let knownPages = 1;
 
   const nameOf = (key: string) => `${key}.${domain}`.toLowerCase();
 
@@ -92,7 +93,7 @@ export function createTxtRecords({ api, zone: zoneName, domain }: RecordsOptions
       id,
       name: name.toLowerCase(),
       value: parseTxtContent(content),
-      modifiedMs: Date.parse(modified_on) || 0,
+      modifiedOn: modified_on,
     }));
   }
   async function readPage(page: number, call: RecordCall) {
@@ -121,10 +122,10 @@ export function createTxtRecords({ api, zone: zoneName, domain }: RecordsOptions
       return sortNewestFirst(readRecords(result, call).filter((record) => record.name === name));
     },
     async findAll({ maxCalls, ...call }) {
-      if (knownCount > maxCalls * RECORDS_PER_PAGE) return undefined;
+      if (knownPages > maxCalls) return undefined;
       const first = await readPage(1, call);
       const pages = Math.ceil(first.count / first.perPage);
-      knownCount = pages * RECORDS_PER_PAGE;
+      knownPages = pages;
       if (pages > maxCalls) return undefined;
       const found = [...first.records];
       for (let page = 2; page <= pages; page++) found.push(...(await readPage(page, call)).records);
@@ -188,7 +189,11 @@ function isZoneUnknown(error: unknown): boolean {
 }
 
 function sortNewestFirst(records: readonly TxtRecord[]): readonly TxtRecord[] {
-  return records.toSorted((a, b) => b.modifiedMs - a.modifiedMs);
+  return records.toSorted((a, b) => {
+    const ms = (Date.parse(b.modifiedOn) || 0) - (Date.parse(a.modifiedOn) || 0);
+    // Cloudflare counts microseconds.
+    return ms || (a.modifiedOn < b.modifiedOn ? 1 : a.modifiedOn > b.modifiedOn ? -1 : 0);
+  });
 }
 
 function groupByName(records: readonly TxtRecord[]): ReadonlyMap<string, readonly TxtRecord[]> {

@@ -74,7 +74,7 @@ function judge(
     return { code: "STORE_UNAVAILABLE", meaning: `too many calls, no answer for ${seconds} s` };
   }
   if (status === 403) {
-    return { code: "STORE_UNAVAILABLE", meaning: `the token lacks a right, it needs ${rights}` };
+    return { code: "STORE_UNAVAILABLE", meaning: `the token is not valid or lacks a right, it needs ${rights}` };
   }
   if (status === 401 || codes.some((code) => tokenCodes.has(code))) {
     return { code: "STORE_UNAVAILABLE", meaning: `it does not accept the token, which needs ${rights}` };

@@ -17,7 +17,10 @@ import { listSecrets, scrub } from "./scrub.ts";
 import type { Plugin, PluginContext, WatchHandlers } from "./types.ts";
 
 const moduleSchema = z.looseObject({
-  path: z.string().min(1).describe("File of an ES module. A relative path begins at the folder of the configuration file."),
+  path: z
+    .string()
+    .min(1)
+    .describe("File of an ES module. A relative path begins at the folder of the configuration file."),
 });
 
 /** The daemon's end does not wait for a module for longer. */

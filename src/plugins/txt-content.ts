@@ -12,10 +12,10 @@ const quotedStrings = /^(?:"(?:[^"\\]|\\.)*"\s*)+$/s;
 export function parseTxtContent(content: string): string {
   const text = content.trim();
   if (!quotedStrings.test(text)) return text;
-  return [...text.matchAll(/"((?:[^"\\]|\\.)*)"/gs)].map(([, inner = ""]) => unescape(inner)).join("");
+  return [...text.matchAll(/"((?:[^"\\]|\\.)*)"/gs)].map(([, inner = ""]) => resolveEscapes(inner)).join("");
 }
 
-function unescape(text: string): string {
+function resolveEscapes(text: string): string {
   return text.replace(/\\(\d{3}|.)/gs, (_whole, escaped: string) =>
     escaped.length === 3 ? String.fromCharCode(Number(escaped)) : escaped,
   );
