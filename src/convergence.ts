@@ -20,6 +20,8 @@ const SESSION_AGING_MS = 150_000;
 const QUIET_MS = 35_000;
 /** Nothing was heard for so long although packets were sent: the tunnel is dead, whatever the session's age. */
 const DEAD_MS = 60_000;
+/** The same for a tunnel there is a reason to doubt: the peer published another address. */
+const DOUBT_MS = 12_000;
 /** Bytes from a peer within this time mean WireGuard just heard from it: its handshakes are 5 s apart. */
 const RECEIVING_MS = 15_000;
 /** A candidate that brought no handshake in this time gives way to the other family. Three handshake attempts of WireGuard. */
@@ -99,7 +101,8 @@ export function isInSession({ handshakeAtMs }: Observation, monotonicMs: number)
 /**
  * `ping` is the verdict of a health check through the tunnel, when there is one; it outweighs the handshake's age.
  * `suspectedAtMs` is when its first lost probe was noticed and the device looked at: bytes that came later mean that only
- * our packets, or the answers of the ping target, get lost.
+ * our packets, or the answers of the ping target, get lost. `doubtedAtMs` is since when a tunnel without pings is doubted
+ * and nothing was heard through it.
  */
 export function judgeLiveness(
   observation: Observation,
@@ -107,16 +110,20 @@ export function judgeLiveness(
     readonly monotonicMs: number;
     readonly ping?: "answered" | "missed" | undefined;
     readonly suspectedAtMs?: number | undefined;
+    readonly doubtedAtMs?: number | undefined;
   },
 ): Liveness {
-  const { monotonicMs, ping, suspectedAtMs } = options;
+  const { monotonicMs, ping, suspectedAtMs, doubtedAtMs } = options;
   const { receivedAtMs } = observation;
   if (ping === "answered") return "alive";
   if (ping === "missed") {
     const heard = receivedAtMs !== undefined && suspectedAtMs !== undefined && receivedAtMs > suspectedAtMs;
     return heard && monotonicMs - receivedAtMs < RECEIVING_MS ? "receiving" : "silent";
   }
-  if (isInSession(observation, monotonicMs)) return quietMs(observation, monotonicMs) < DEAD_MS ? "alive" : "silent";
+  if (isInSession(observation, monotonicMs)) {
+    const refuted = doubtedAtMs !== undefined && monotonicMs - doubtedAtMs >= DOUBT_MS;
+    return quietMs(observation, monotonicMs) < DEAD_MS && !refuted ? "alive" : "silent";
+  }
   return receivedAtMs !== undefined && monotonicMs - receivedAtMs < RECEIVING_MS ? "receiving" : "silent";
 }
 

@@ -77,6 +77,7 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
   let mapping: Mapping | undefined;
   let refreshAtMs = clock.monotonic();
   let device: WireGuardDevice | undefined;
+  const doubts = new Set<PeerState>();
   let fatal: unknown;
   // Records vanish from some stores by themselves: there has to be a regular refresh, and one more, before that.
   const keptMs = Math.min(...[...deps.stores.values()].map(({ expiresAfterMs = Infinity }) => expiresAfterMs)) / 2.5;
@@ -114,8 +115,14 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
 
   /** A record that changed under a working tunnel says that the peer moved: see at once whether it still works. */
   function onRecordChanged(peer: PeerState): void {
-    if (peer.liveness === "alive") health.probeNow(peer);
-    else due(peer, "poll");
+    if (peer.liveness !== "alive") {
+      due(peer, "poll");
+    } else if (peer.config.ping) {
+      health.probeNow(peer);
+    } else {
+      doubts.add(peer);
+      wake.wake();
+    }
   }
 
   function keepTrack(turn: Promise<void>): void {
@@ -146,6 +153,9 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
     cycle.observe(seen, peers);
     const nowMs = clock.monotonic();
     health.looked(nowMs);
+    // Only from this look on: bytes it has just found may be older than the doubt.
+    for (const peer of doubts) peer.doubtedAtMs ??= nowMs;
+    doubts.clear();
     for (const peer of present(seen)) noticePeer(peer, { before: before.get(peer), seen, nowMs });
     if (deps.memory) remember(deps.memory, { device: seen, peers });
   }
@@ -166,7 +176,8 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
   ): void {
     if (peer.liveness === "alive") {
       scheduleOf(peer).failing = false;
-      if (peer.observation && isPacketDue(peer.observation, nowMs)) cycle.provoke(peer, { device: seen, signal });
+      const isDue = peer.doubtedAtMs !== undefined || (peer.observation && isPacketDue(peer.observation, nowMs));
+      if (isDue) cycle.provoke(peer, { device: seen, signal });
     } else if (before === "alive" && !scheduleOf(peer).failing) {
       log.info({ peer: peer.config.name, reason: "nothing is heard from the peer" }, "tunnel is down");
       due(peer, "failure");
@@ -223,7 +234,8 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
     const hoping = peers.some(
       ({ liveness, trial }) => liveness !== "alive" && trial && nowMs - trial.sinceMs < HANDSHAKE_HOPE_MS,
     );
-    const check = hoping ? HANDSHAKE_CHECK_MS : DEVICE_CHECK_MS;
+    const doubting = peers.some(({ doubtedAtMs }) => doubtedAtMs !== undefined);
+    const check = hoping || doubting ? HANDSHAKE_CHECK_MS : DEVICE_CHECK_MS;
     return Math.max(1, Math.min(check, refreshAtMs - nowMs, ...dues.map((dueAtMs) => dueAtMs - nowMs)));
   }
 

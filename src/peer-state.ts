@@ -17,6 +17,8 @@ export interface PeerState {
   recordSequence?: number;
   observation?: Observation;
   liveness: Liveness;
+  /** Monotonic clock: since when there is reason to doubt a tunnel that counts as alive; unset once something is heard. */
+  doubtedAtMs?: number;
   /** Where the tunnel worked last, in this run or, remembered, in one before. */
   worked?: TransportAddress;
   /** The same from before a restart, tried as well until the store has said where the peer is now. */

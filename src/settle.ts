@@ -68,12 +68,23 @@ export function createSettler(deps: SettleDeps): Settler {
         monotonicMs: time.monotonicMs,
         ping: deps.ping?.(peer),
         suspectedAtMs: peer.suspectedAtMs,
+        doubtedAtMs: stillDoubted(peer),
       });
       // When the tunnel dies later, the endpoint that worked gets its full time again before another is tried.
-      if (peer.liveness !== "alive") continue;
+      if (peer.liveness !== "alive") {
+        delete peer.doubtedAtMs;
+        continue;
+      }
       delete peer.trial;
       if (reading.endpoint) peer.worked = reading.endpoint;
     }
+  }
+
+  /** A doubt ends when something was heard after it began. */
+  function stillDoubted(peer: PeerState): number | undefined {
+    const { doubtedAtMs, observation } = peer;
+    if (doubtedAtMs !== undefined && (observation?.receivedAtMs ?? 0) > doubtedAtMs) delete peer.doubtedAtMs;
+    return peer.doubtedAtMs;
   }
 
   async function settleAll(batch: readonly Waiting[], signal: AbortSignal): Promise<void> {

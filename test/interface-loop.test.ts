@@ -5,7 +5,7 @@ import { formatTransportAddress } from "../src/address.ts";
 import type { PeerConfig } from "../src/config/types.ts";
 import type { Mapping } from "../src/diagnosis.ts";
 import { errorCode, StunmeshError } from "../src/errors.ts";
-import { startInterfaceLoop } from "../src/interface-loop.ts";
+import { type InterfaceLoop, startInterfaceLoop } from "../src/interface-loop.ts";
 import { sealRecord, storageKey } from "../src/record.ts";
 import { createFakeClock, type FakeClock } from "./fakes/clock.ts";
 import { createFaultyStore, type FaultyStore } from "./fakes/faulty-store.ts";
@@ -17,6 +17,7 @@ interface Daemon {
   /** Settles with what ended the daemon. */
   readonly ended: Promise<unknown>;
   stop(): Promise<unknown>;
+  refresh: InterfaceLoop["refresh"];
   readonly discoveries: () => number;
 }
 
@@ -88,6 +89,7 @@ function startDaemon(clock: FakeClock, options: StartOptions): Daemon {
     log,
     ended,
     discoveries: () => discoveries,
+    refresh: loop.refresh,
     stop() {
       abort.abort();
       return ended;
@@ -546,6 +548,36 @@ test("a quiet peer with keepalive is found dead and found again without pings co
   await clock.advance(30_000);
   world.rebind(a);
   await advanceUntil(clock, 110_000, () => world.works(a, b));
+  await one.stop();
+  await two.stop();
+});
+
+test("without pings, a record that changed under a tunnel that died is acted on within 20 s", async () => {
+  const pair = createPair({ watchable: true });
+  const { clock, world, a, b } = pair;
+  const { one, two } = startPair(pair, { refreshIntervalMs: 30_000 });
+  await advanceUntil(clock, 3_000, () => world.works(a, b));
+  await clock.advance(10_000);
+  world.rebind(a);
+  one.refresh("change");
+  await advanceUntil(clock, 20_000, () => world.works(a, b));
+  await one.stop();
+  await two.stop();
+});
+
+test("a record that changed under a tunnel that works costs no write", async () => {
+  const pair = createPair({ watchable: true });
+  const { clock, world, a, b, store } = pair;
+  const { one, two } = startPair(pair, { refreshIntervalMs: 3_600_000 });
+  await advanceUntil(clock, 3_000, () => world.works(a, b));
+  await clock.advance(10_000);
+  const writes = a.writes.length + b.writes.length;
+  two.refresh("failure");
+  one.refresh("failure");
+  await clock.advance(60_000);
+  assert.ok(store.calls.set >= 4);
+  assert.equal(a.writes.length + b.writes.length, writes);
+  assert.equal(one.log.find("tunnel is down").length, 0);
   await one.stop();
   await two.stop();
 });

@@ -6,6 +6,7 @@ import type { Clock } from "../clock.ts";
 import type { InterfaceConfig } from "../config/types.ts";
 import { pollDelayMs } from "../convergence.ts";
 import { createCycle, type PeerOutcome } from "../cycle.ts";
+import { isFatal } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Parts } from "../parts.ts";
 import type { WireGuardDevice } from "../wg/types.ts";
@@ -57,6 +58,7 @@ async function bringUp(config: InterfaceConfig, options: OneshotOptions): Promis
     const occasion = attempt === 0 ? "interval" : "poll";
     const request = { device, occasion, maxDiscoveryAgeMs: GIVE_UP_MS, signal } as const;
     const outcomes = await Promise.all(open.map((peer) => cycle.refreshPeer(peer, request)));
+    for (const { error } of outcomes) if (isFatal(error)) throw error;
     open = open.filter((_, index) => !isDone(outcomes[index]));
     if (open.length === 0 || clock.monotonic() - start > GIVE_UP_MS) break;
     await clock.sleep(pollDelayMs(attempt, { maxMs: 4_000, random: Math.random() }), signal);
