@@ -148,6 +148,24 @@ export interface Trial {
   readonly sinceMs: number;
 }
 
+/** When the endpoint that is tried has to give way to another candidate of the record; Infinity when there is none. */
+export function trialEndMs(
+  {
+    record,
+    trial,
+    config,
+  }: {
+    readonly record?: { readonly endpoints: EndpointRecord };
+    readonly trial?: Trial;
+    readonly config: { readonly protocol: PeerProtocol };
+  },
+  monotonicMs: number,
+): number {
+  const alternatives = selectEndpoints(record?.endpoints ?? {}, config.protocol).length;
+  const endMs = trial && alternatives > 1 ? trial.sinceMs + CANDIDATE_TRIAL_MS : Number.POSITIVE_INFINITY;
+  return endMs > monotonicMs ? endMs : Number.POSITIVE_INFINITY;
+}
+
 export type Decision =
   /** The tunnel works, or WireGuard hears the peer: write nothing. */
   | { readonly action: "leave" }
@@ -162,6 +180,8 @@ export type Decision =
 export function decide(situation: {
   readonly liveness: Liveness;
   readonly record: EndpointRecord | undefined;
+  /** Own addresses: a family this host has none of comes last. */
+  readonly own?: EndpointRecord | undefined;
   /** One more candidate, from before a restart. */
   readonly fallback?: TransportAddress | undefined;
   readonly protocol: PeerProtocol;
@@ -169,9 +189,10 @@ export function decide(situation: {
   readonly trial: Trial | undefined;
   readonly monotonicMs: number;
 }): Decision {
-  const { liveness, record, fallback, protocol, current, trial, monotonicMs } = situation;
+  const { liveness, record, own, fallback, protocol, current, trial, monotonicMs } = situation;
   if (liveness === "alive") return { action: "leave" };
-  const selected = selectEndpoints(record ?? {}, protocol);
+  const preferred = selectEndpoints(record ?? {}, protocol);
+  const selected = own ? preferred.toSorted((a, b) => Number(!own[a.family]) - Number(!own[b.family])) : preferred;
   const allowed = fallback && selectEndpoints({ [fallback.family]: fallback }, protocol).length > 0;
   const isNew = allowed && !selected.some((candidate) => sameTransportAddress(candidate, fallback));
   const candidates = isNew ? [...selected, fallback] : selected;

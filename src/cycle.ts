@@ -74,6 +74,7 @@ export interface Cycle {
   readonly own: OwnAddress;
   readonly observe: Settler["observe"];
   readonly provoke: Settler["provoke"];
+  readonly idle: Settler["idle"];
   /** Refreshes one peer. Rejects only when aborted; every failure is logged and in the outcome. */
   refreshPeer(peer: PeerState, request: RefreshRequest): Promise<PeerOutcome>;
   /** The first half alone: discover and publish. Throws what fails. */
@@ -85,7 +86,7 @@ export interface Cycle {
 export function createCycle(deps: CycleDeps): Cycle {
   const { config, clock, log, stores } = deps;
   const own = createOwnAddress({ config, discover: deps.discover, clock, log, onChange: deps.onOwnAddress });
-  const settler = createSettler({ ...deps, interface: config.name });
+  const settler = createSettler({ ...deps, interface: config.name, own: own.current });
   const failures = createFailureLog(log);
   const peers = new Map(config.peers.map((peer) => [peer.name, deps.restore?.(peer) ?? createPeerState(peer)]));
 
@@ -167,11 +168,14 @@ export function createCycle(deps: CycleDeps): Cycle {
     own,
     observe: settler.observe,
     provoke: settler.provoke,
+    idle: settler.idle,
     refreshPeer,
     publish,
     async establish(peer, request) {
       const fetched = await fetch(peer, request);
       const settled = await settle(peer, { moved: false, signal: request.signal });
+      // Who runs one command and ends must not end before the packet that opens the NAT is out.
+      await settler.idle();
       return { fetched, settled, endpoint: peer.trial?.endpoint ?? peer.observation?.endpoint };
     },
   };

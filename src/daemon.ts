@@ -1,6 +1,7 @@
 /**
  * The daemon: one loop per interface, and what wakes them all: a changed network, the end of a sleep, a new configuration.
  */
+import { setMaxListeners } from "node:events";
 import { isDeepStrictEqual } from "node:util";
 import type { Claims } from "./claims.ts";
 import type { Clock } from "./clock.ts";
@@ -63,6 +64,7 @@ export async function startDaemon(
     { from, before }: { readonly from: Config; readonly before?: InterfaceLoop },
   ) {
     const stop = new AbortController();
+    setMaxListeners(0, stop.signal);
     const onAbort = () => stop.abort();
     signal.addEventListener("abort", onAbort, { once: true });
     const memory = await claims.claim(one.name);

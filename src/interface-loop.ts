@@ -6,7 +6,7 @@
  * different peers overlap; a peer has one at a time. An interface that is not there is waited for.
  */
 import type { EndpointRecord } from "./address.ts";
-import { isPacketDue } from "./convergence.ts";
+import { isPacketDue, trialEndMs } from "./convergence.ts";
 import { type CycleDeps, createCycle, type PeerOutcome } from "./cycle.ts";
 import { createDeviceLook, type Look } from "./device-look.ts";
 import { explainUnreachable, type Mapping } from "./diagnosis.ts";
@@ -222,6 +222,8 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
       if (!isAbort(error)) fatal = error;
     }
     finish(schedule, { nowMs: clock.monotonic(), again, maxMs, random: random(), fixedRetries });
+    // The other family gets its chance when this one's is over, not when the store is looked at next.
+    if (again) schedule.dueAtMs = Math.min(schedule.dueAtMs, trialEndMs(peer, clock.monotonic()));
     wake.wake();
   }
 
@@ -234,7 +236,7 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
     const hoping = peers.some(
       ({ liveness, trial }) => liveness !== "alive" && trial && nowMs - trial.sinceMs < HANDSHAKE_HOPE_MS,
     );
-    const doubting = peers.some(({ doubtedAtMs }) => doubtedAtMs !== undefined);
+    const doubting = peers.some(({ doubtedAtMs = -Infinity }) => nowMs - doubtedAtMs < HANDSHAKE_HOPE_MS);
     const check = hoping || doubting ? HANDSHAKE_CHECK_MS : DEVICE_CHECK_MS;
     return Math.max(1, Math.min(check, refreshAtMs - nowMs, ...dues.map((dueAtMs) => dueAtMs - nowMs)));
   }

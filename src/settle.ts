@@ -4,7 +4,7 @@
  * Peers that get here within a few milliseconds share one look and one write. The look comes right before the write, so
  * that a tunnel which came up while a slow store was asked is left alone.
  */
-import { formatTransportAddress, sameTransportAddress } from "./address.ts";
+import { type EndpointRecord, formatTransportAddress, sameTransportAddress } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import { type Decision, decide, judgeLiveness, observePeer } from "./convergence.ts";
 import { describeError, isAbort } from "./errors.ts";
@@ -25,6 +25,8 @@ export interface SettleDeps {
   readonly provoker: Provoker;
   readonly clock: Clock;
   readonly log: Log;
+  /** Own addresses, as far as they are known. */
+  own(): EndpointRecord | undefined;
   /** Verdict of a health check through the tunnel; undefined = none. */
   readonly ping?: ((peer: PeerState) => "answered" | "missed" | undefined) | undefined;
   /** Called when a packet that was sent through the tunnel was answered. */
@@ -40,6 +42,8 @@ export interface Settler {
     peer: PeerState,
     options: { readonly always?: "send" | undefined; readonly signal: AbortSignal },
   ): Promise<Decision["action"] | "missing">;
+  /** Resolves when every packet that was sent through the tunnel was answered or given up. */
+  idle(): Promise<void>;
   /** Sends one packet through the tunnel to `peer`; what comes of it is told to `onAnswer` and the log. */
   provoke(peer: PeerState, options: { readonly device: WireGuardDevice; readonly signal: AbortSignal }): void;
   /** Adds a look at the device to what is known about its peers. */
@@ -56,6 +60,7 @@ interface Waiting {
 
 export function createSettler(deps: SettleDeps): Settler {
   const { wireguard, provoker, clock, log } = deps;
+  const underWay = new Set<Promise<void>>();
   let gathering: Waiting[] | undefined;
 
   function observe(device: WireGuardDevice, peers: Iterable<PeerState>): void {
@@ -71,10 +76,7 @@ export function createSettler(deps: SettleDeps): Settler {
         doubtedAtMs: stillDoubted(peer),
       });
       // When the tunnel dies later, the endpoint that worked gets its full time again before another is tried.
-      if (peer.liveness !== "alive") {
-        delete peer.doubtedAtMs;
-        continue;
-      }
+      if (peer.liveness !== "alive") continue;
       delete peer.trial;
       if (reading.endpoint) peer.worked = reading.endpoint;
     }
@@ -97,11 +99,17 @@ export function createSettler(deps: SettleDeps): Settler {
       const reading = findPeer(device, waiting.peer);
       return { ...waiting, reading, decision: reading && decideFor(waiting.peer, reading) };
     });
-    const updates = decided.flatMap(({ peer, decision }) =>
-      decision?.action === "set" ? [{ publicKey: peer.config.publicKey, endpoint: decision.endpoint }] : [],
+    const updates = decided.flatMap(({ peer, decision, reading }) =>
+      decision?.action === "set" && reading
+        ? [{ publicKey: peer.config.publicKey, endpoint: decision.endpoint, unlessChangedSince: reading }]
+        : [],
     );
-    if (updates.length > 0) await wireguard.setPeerEndpoints(deps.interface, updates, signal);
-    for (const { peer, reading, decision, always, signal, resolve } of decided) {
+    const written = updates.length > 0 ? await wireguard.setPeerEndpoints(deps.interface, updates, signal) : [];
+    const keys = new Set(written.map(({ publicKey }) => publicKey));
+    for (const { peer, reading, decision: wanted, always, signal, resolve } of decided) {
+      // WireGuard heard from the peer while we decided: then it knows better where the peer is.
+      const isTooLate = wanted?.action === "set" && !keys.has(peer.config.publicKey);
+      const decision: Decision | undefined = isTooLate ? { action: "leave" } : wanted;
       if (reading && decision) carryOn(peer, { reading, decision, always, signal });
       resolve(decision?.action ?? "missing");
     }
@@ -111,6 +119,7 @@ export function createSettler(deps: SettleDeps): Settler {
     return decide({
       liveness: peer.liveness,
       record: peer.record?.endpoints,
+      own: deps.own(),
       fallback: peer.fallback,
       protocol: peer.config.protocol,
       current: reading.endpoint,
@@ -152,7 +161,7 @@ export function createSettler(deps: SettleDeps): Settler {
       log.debug({ peer: name, reason: "the peer has no allowed IPs" }, "no packet sent through the tunnel");
       return;
     }
-    provoker.provoke(target, signal).then(
+    const sent = provoker.provoke(target, signal).then(
       (rttMs) => {
         log.debug(
           { peer: name, endpoint: target.target, ...(rttMs !== undefined && { ms: round(rttMs) }) },
@@ -164,10 +173,15 @@ export function createSettler(deps: SettleDeps): Settler {
         if (!isAbort(error)) log.debug({ peer: name, err: describeError(error) }, "no packet sent through the tunnel");
       },
     );
+    underWay.add(sent);
+    void sent.finally(() => underWay.delete(sent));
   }
 
   return {
     observe,
+    async idle() {
+      await Promise.all(underWay);
+    },
     provoke(peer, { device, signal }) {
       const reading = findPeer(device, peer);
       const nowMs = clock.monotonic();

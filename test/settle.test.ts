@@ -43,8 +43,11 @@ function start({ peers: count = 1, delayMs = 0 }: StartOptions = {}) {
     },
     async setPeerEndpoints(_name: string, updates: readonly PeerEndpoint[]) {
       if (wireguard.writeError) throw wireguard.writeError;
-      calls.writes.push(updates);
+      const written = updates.filter(({ publicKey }) => !wireguard.movedMeanwhile.has(publicKey));
+      calls.writes.push(written.map(({ publicKey, endpoint }) => ({ publicKey, endpoint })));
+      return written;
     },
+    movedMeanwhile: new Set<Uint8Array>(),
   };
   const settler = createSettler({
     interface: "wg0",
@@ -55,6 +58,7 @@ function start({ peers: count = 1, delayMs = 0 }: StartOptions = {}) {
         return 12;
       },
     },
+    own: () => undefined,
     clock,
     log,
     onAnswer: ({ config }) => answered.push(config.name),
@@ -87,6 +91,17 @@ test("many peers share one look and one write", async () => {
     peers.map((_, index) => 1_000 + index),
   );
   assert.equal(provoked.length, 30);
+});
+
+test("a peer that WireGuard heard from while it was decided about is left alone", async () => {
+  const { settle, wireguard, peers, log, provoked } = start({ peers: 2 });
+  wireguard.movedMeanwhile.add(peers[0]!.config.publicKey);
+  assert.deepEqual(values(await settle()), ["leave", "set"]);
+  assert.deepEqual(
+    log.find("endpoint set").map(({ peer }) => peer),
+    ["site1"],
+  );
+  assert.equal(provoked.length, 1);
 });
 
 test("a peer that comes later is looked at anew", async () => {

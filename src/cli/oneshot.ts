@@ -63,6 +63,7 @@ async function bringUp(config: InterfaceConfig, options: OneshotOptions): Promis
     if (open.length === 0 || clock.monotonic() - start > GIVE_UP_MS) break;
     await clock.sleep(pollDelayMs(attempt, { maxMs: 4_000, random: Math.random() }), signal);
   }
+  await cycle.idle();
   return open.map(({ config: { name } }) => name);
 }
 

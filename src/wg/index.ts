@@ -5,6 +5,7 @@
  * This is the table of the ways to reach a device, in order of preference. Each call asks them in that order, because
  * an interface may come back as another kind than it was.
  */
+import { sameTransportAddress } from "../address.ts";
 import type { Clock } from "../clock.ts";
 import { errorCode, StunmeshError } from "../errors.ts";
 import type { WireGuardBackend } from "./backend.ts";
@@ -67,7 +68,9 @@ export function openWireGuardControl(options: WireGuardControlOptions): WireGuar
     async setPeerEndpoints(name, updates, signal) {
       const { device, backend } = await findDevice(name, signal);
       assertPeersExist(device, updates);
-      if (updates.length > 0) await backend.writeEndpoints(name, updates, signal);
+      const wanted = updates.filter((update) => isUnchanged(device, update));
+      if (wanted.length > 0) await backend.writeEndpoints(name, wanted, signal);
+      return wanted;
     },
   };
 }
@@ -82,6 +85,12 @@ function assertPeersExist(device: WireGuardDevice, updates: readonly PeerEndpoin
     "WG_PEER_NOT_FOUND",
     `Cannot set endpoints on WireGuard interface "${device.name}": it has no peer "${missing[0]}"${others}`,
   );
+}
+
+function isUnchanged({ peers }: WireGuardDevice, { publicKey, unlessChangedSince: before }: PeerEndpoint): boolean {
+  const now = peers.find((peer) => Buffer.compare(peer.publicKey, publicKey) === 0);
+  if (!before || !now) return true;
+  return sameTransportAddress(now.endpoint, before.endpoint) && now.latestHandshakeMs === before.latestHandshakeMs;
 }
 
 function notFound(name: string): StunmeshError {

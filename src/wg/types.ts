@@ -12,15 +12,25 @@ export interface WireGuardControl {
   readDevice(name: string, signal: AbortSignal): Promise<WireGuardDevice>;
   /**
    * Moves the endpoints of peers of `device` in one call. Changes nothing else and never creates a peer: throws
-   * WG_PEER_NOT_FOUND, having changed no endpoint, when a peer is not on the device.
+   * WG_PEER_NOT_FOUND, having changed no endpoint, when a peer is not on the device. Resolves with the updates that were
+   * written: all but those left out because of `unlessChangedSince`.
    */
-  setPeerEndpoints(device: string, updates: readonly PeerEndpoint[], signal: AbortSignal): Promise<void>;
+  setPeerEndpoints(
+    device: string,
+    updates: readonly PeerEndpoint[],
+    signal: AbortSignal,
+  ): Promise<readonly PeerEndpoint[]>;
 }
 
 export interface PeerEndpoint {
   /** 32 bytes. */
   readonly publicKey: Uint8Array;
   readonly endpoint: TransportAddress;
+  /**
+   * The peer as the caller saw it. When its endpoint or latest handshake is another one by now, WireGuard has heard from
+   * the peer meanwhile, and knows better: the update is left out.
+   */
+  readonly unlessChangedSince?: Pick<WireGuardPeer, "endpoint" | "latestHandshakeMs">;
 }
 
 export interface WireGuardDevice {

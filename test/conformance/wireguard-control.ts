@@ -120,6 +120,18 @@ export function testWireGuardControl(title: string, open: () => Promise<WireGuar
       assert.deepEqual(endpoints.sort(), ["127.0.0.8:1", "203.0.113.7:40112", "[2001:db8::7]:51820"]);
     });
 
+    test("setPeerEndpoints leaves out peers that changed since they were looked at", async () => {
+      const peers = [createFakePeer({ endpoint: "127.0.0.7:1" }), createFakePeer({ endpoint: "127.0.0.8:1" })];
+      await harness.configure(createDevice(peers));
+      const seen = (text: string) => ({ unlessChangedSince: { endpoint: parseTransportAddress(text)! } });
+      const moved = { ...update(peers[0], "203.0.113.7:1"), ...seen("127.0.0.9:9") };
+      const same = { ...update(peers[1], "203.0.113.8:1"), ...seen("127.0.0.8:1") };
+      assert.deepEqual(await harness.control.setPeerEndpoints(harness.name, [moved, same], signal), [same]);
+      const { peers: now } = await harness.control.readDevice(harness.name, signal);
+      const endpoints = now.map(({ endpoint }) => endpoint && formatTransportAddress(endpoint));
+      assert.deepEqual(endpoints.sort(), ["127.0.0.7:1", "203.0.113.8:1"]);
+    });
+
     test("setPeerEndpoints changes nothing when one of the peers is not on the device", async () => {
       const peers = [createFakePeer({ endpoint: "127.0.0.7:1" }), createFakePeer()];
       await harness.configure(createDevice(peers));

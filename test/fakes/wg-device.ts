@@ -33,6 +33,9 @@ export interface KeyPair {
  */
 export function createKeyPair(): KeyPair {
   const { secretKey, publicKey } = nacl.box.keyPair();
+  // As wg genkey does: WireGuard clamps a key when it is set (RFC 7748, section 5).
+  secretKey[0] = (secretKey[0] ?? 0) & 248;
+  secretKey[31] = ((secretKey[31] ?? 0) & 127) | 64;
   return {
     privateKey: Buffer.from(secretKey).toString("base64"),
     publicKey: Buffer.from(publicKey).toString("base64"),

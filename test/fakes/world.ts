@@ -178,6 +178,7 @@ export function createWorld(clock: Clock): World {
             entry.endpoint = endpoint;
             host.writes.push({ peer: entry.host.name, endpoint: formatTransportAddress(endpoint) });
           }
+          return updates;
         },
       },
       provoker: {

@@ -30,6 +30,8 @@ interface Mesh {
 interface MeshOptions extends LabOptions {
   readonly config: Omit<MeshConfigOptions, "peers">;
   readonly isPossible: (pair: Pair) => boolean;
+  /** Start all daemons at the same time. */
+  readonly atOnce?: boolean;
 }
 
 const open: Lab[] = [];
@@ -37,9 +39,9 @@ after(() => Promise.all(open.map((lab) => lab.close())));
 
 /**
  * Brings a mesh up and waits until every possible pair of it is connected. The daemons start one after the other, so that
- * the figures are not about many starts on few processors.
+ * the figures are not about many starts on few processors, unless it is to be `atOnce`.
  */
-async function connectMesh({ config, isPossible, ...options }: MeshOptions): Promise<Mesh> {
+async function connectMesh({ config, isPossible, atOnce = false, ...options }: MeshOptions): Promise<Mesh> {
   const lab = await openLab({ services: ["stun1", "stun2"], ...options });
   open.push(lab);
   const watching = watchPairs(lab, pairsOf(lab.hosts).filter(isPossible));
@@ -49,7 +51,7 @@ async function connectMesh({ config, isPossible, ...options }: MeshOptions): Pro
   for (const host of lab.hosts) {
     const peers = lab.hosts.filter((peer) => peer !== host);
     const daemon = await startDaemon(lab, host, { config: meshConfig(lab, host, { peers, ...config }) });
-    await daemon.waitForEvent({ msg: "endpoint published" });
+    if (!atOnce) await daemon.waitForEvent({ msg: "endpoint published" });
     daemons.push(daemon);
   }
   const startOf = (host: LabHost) => daemons.find((daemon) => daemon.host === host)!.startedAtMs;
@@ -111,6 +113,18 @@ async function watchPairs(lab: Lab, pairs: readonly Pair[]): Promise<ReadonlyMap
   await Promise.all(pinging);
   assert.deepEqual({ withoutHandshake: [...waiting].map(nameOf), mute }, { withoutHandshake: [], mute: [] });
   return connected;
+}
+
+/** Endpoints that were written although the daemon knew that the tunnel works; WireGuard's own was better. */
+function findHarm(daemon: Daemon): readonly string[] {
+  const reachable = new Set<string>();
+  const harm: string[] = [];
+  for (const { msg, peer = "", endpoint } of daemon.events()) {
+    if (msg === "peer reachable") reachable.add(peer);
+    if (msg === "tunnel is down") reachable.delete(peer);
+    if (msg === "endpoint set" && reachable.has(peer)) harm.push(`${daemon.host.name} sets ${peer} to ${endpoint}`);
+  }
+  return harm;
 }
 
 function report(t: TestContext, { lab, times }: Mesh): void {
@@ -198,6 +212,20 @@ describe("connecting", () => {
     }
     report(t, mesh);
     await mesh.lab.close();
+  });
+
+  test("at the same time, without writing over an endpoint that WireGuard has just learned", async () => {
+    for (let round = 0; round < 2; round++) {
+      const mesh = await connectMesh({
+        sites: [{ nat: "fullcone" }, { nat: "direct" }, ...Array.from({ length: 5 }, () => ({ nat: "symm" as const }))],
+        config: { stun: stun4 },
+        isPossible,
+        atOnce: true,
+      });
+      assert.equal(mesh.times.size, 11);
+      assert.deepEqual(mesh.daemons.flatMap(findHarm), []);
+      await mesh.lab.close();
+    }
   });
 
   test("falls back to IPv6 when the preferred IPv4 leads nowhere", async (t) => {
