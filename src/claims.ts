@@ -9,6 +9,8 @@ import { openStateDirectory } from "./state/directory.ts";
 import { type InterfaceLock, lockInterface } from "./state/lock.ts";
 import { type Memory, openMemory } from "./state/memory.ts";
 
+const LOCK_RETRY_MS = 100;
+
 export interface Claims {
   /** Claims an interface, once. Throws ALREADY_RUNNING. Resolves with its memory, or undefined without a state directory. */
   claim(name: string): Promise<Memory | undefined>;
@@ -25,8 +27,10 @@ export function createClaims(options: {
   readonly directory: string;
   readonly clock: Clock;
   readonly log: Log;
+  /** How long to wait for a lock: a one-shot command has it for some milliseconds. */
+  readonly waitMs: number;
 }): Claims {
-  const { directory, clock, log } = options;
+  const { directory, clock, log, waitMs } = options;
   const claims = new Map<string, Claim>();
   let usable: Promise<boolean> | undefined;
 
@@ -45,10 +49,22 @@ export function createClaims(options: {
     log.warn({ path: directory, err: describeError(error), hint }, "state directory is not usable");
   }
 
+  async function lockPatiently(name: string): Promise<InterfaceLock> {
+    const endMs = clock.monotonic() + waitMs;
+    for (;;) {
+      try {
+        return await lockInterface({ directory, interface: name });
+      } catch (error) {
+        if (errorCode(error) !== "ALREADY_RUNNING" || clock.monotonic() >= endMs) throw error;
+        await clock.sleep(LOCK_RETRY_MS);
+      }
+    }
+  }
+
   async function open(name: string): Promise<Claim> {
     usable ??= isUsable();
     if (!(await usable)) return {};
-    const lock = await lockInterface({ directory, interface: name }).catch((error: unknown) => {
+    const lock = await lockPatiently(name).catch((error: unknown) => {
       if (errorCode(error) !== "STATE_UNAVAILABLE") throw error;
       warn(error);
       return undefined;

@@ -176,7 +176,12 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
   ): void {
     if (peer.liveness === "alive") {
       scheduleOf(peer).failing = false;
-      const isDue = peer.doubtedAtMs !== undefined || (peer.observation && isPacketDue(peer.observation, nowMs));
+      // Also when it has just come up: an endpoint that was written at the very moment of a handshake may be wrong at the
+      // other end, which WireGuard there corrects with the first packet from us.
+      const isDue =
+        before !== "alive" ||
+        peer.doubtedAtMs !== undefined ||
+        (peer.observation && isPacketDue(peer.observation, nowMs));
       if (isDue) cycle.provoke(peer, { device: seen, signal });
     } else if (before === "alive" && !scheduleOf(peer).failing) {
       log.info({ peer: peer.config.name, reason: "nothing is heard from the peer" }, "tunnel is down");

@@ -5,51 +5,49 @@ import type { Config } from "../config/types.ts";
 import { errorCode } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { PeerState } from "../peer-state.ts";
-import { recall, remember } from "../remember.ts";
+import { type Remembered, recall, remember } from "../remember.ts";
 import { selectStateDirectory } from "../state/directory.ts";
 import type { WireGuardDevice } from "../wg/types.ts";
 
 export interface OnceMemory {
   /** Fills in what is remembered of the peers. */
-  recall(device: WireGuardDevice, peers: readonly PeerState[]): void;
+  recall(device: WireGuardDevice, peers: readonly PeerState[]): Promise<void>;
   /** Has what is known written; resolves when it is, or cannot be. */
   save(device: WireGuardDevice, peers: readonly PeerState[]): Promise<void>;
 }
 
-export interface OnceMemories {
-  /** Nothing is remembered when a daemon serves the interface: the memory is its own then. */
-  open(name: string): Promise<OnceMemory | undefined>;
-  close(): Promise<void>;
+/**
+ * The memory of an interface for one command. The lock is held only while memory is read or written: a daemon that starts
+ * meanwhile is not kept from it. Nothing is remembered when a daemon serves the interface: the memory is its own then.
+ */
+export function openMemory(name: string, options: MemoryOptions): OnceMemory {
+  const directory = selectStateDirectory({
+    configured: options.config.stateDirectory,
+    environment: process.env,
+    platform: options.platform,
+  });
+
+  async function use(run: (memory: Remembered) => void): Promise<void> {
+    const claims = createClaims({ directory, clock: systemClock, log: options.log, waitMs: 0 });
+    try {
+      const memory = await claims.claim(name);
+      if (memory) run(memory);
+    } catch (error) {
+      if (errorCode(error) !== "ALREADY_RUNNING") throw error;
+    } finally {
+      await claims.keepOnly([]);
+    }
+  }
+
+  return {
+    recall: (device, peers) => use((memory) => recall(memory, { device, peers })),
+    save: (device, peers) => use((memory) => remember(memory, { device, peers })),
+  };
 }
 
-export function openMemories({
-  config,
-  log,
-  platform,
-}: {
+interface MemoryOptions {
   readonly config: Config;
   readonly log: Log;
+  /** Name of the operating system. */
   readonly platform: string;
-}): OnceMemories {
-  const directory = selectStateDirectory({ configured: config.stateDirectory, environment: process.env, platform });
-  const claims = createClaims({ directory, clock: systemClock, log });
-  return {
-    async open(name) {
-      try {
-        const memory = await claims.claim(name);
-        if (!memory) return undefined;
-        return {
-          recall: (device, peers) => recall(memory, { device, peers }),
-          async save(device, peers) {
-            remember(memory, { device, peers });
-            await memory.flush();
-          },
-        };
-      } catch (error) {
-        if (errorCode(error) !== "ALREADY_RUNNING") throw error;
-        return undefined;
-      }
-    },
-    close: () => claims.keepOnly([]),
-  };
 }

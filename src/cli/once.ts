@@ -7,7 +7,7 @@ import type { InterfaceLoopDeps } from "../interface-loop.ts";
 import { openParts } from "../parts.ts";
 import type { PeerState } from "../peer-state.ts";
 import { type CommonOptions, load } from "./load.ts";
-import { type OnceMemory, openMemories } from "./memory.ts";
+import { type OnceMemory, openMemory } from "./memory.ts";
 import { selectPeers } from "./select.ts";
 
 const EX_TEMPFAIL = 75;
@@ -66,37 +66,32 @@ async function runOnce(
   const { config, log } = await load(options, { logTo: 2 });
   const interfaces = selectPeers(config.interfaces, options.names);
   const parts = await openParts({ config, clock: systemClock, log });
-  const memories = openMemories({ config, log, platform: parts.platform.name });
   try {
-    const perInterface = interfaces.map(async (one) => {
-      const memory = await memories.open(one.name);
+    const perInterface = interfaces.map((one) => {
+      const memory = openMemory(one.name, { config, log, platform: parts.platform.name });
       return runInterfaceOnce(parts.forInterface(one), { signal, step, memory });
     });
     const results = (await Promise.all(perInterface)).flat();
     print(results, options);
     return exitCodeOf(results);
   } finally {
-    await Promise.all([parts.close(), memories.close()]);
+    await parts.close();
   }
 }
 
 async function runInterfaceOnce(
   deps: InterfaceLoopDeps,
-  {
-    signal,
-    step,
-    memory,
-  }: { readonly signal: AbortSignal; readonly step: Step; readonly memory: OnceMemory | undefined },
+  { signal, step, memory }: { readonly signal: AbortSignal; readonly step: Step; readonly memory: OnceMemory },
 ): Promise<readonly PeerResult[]> {
-  const reading = deps.wireguard.readDevice(deps.config.name, signal).then((device) => {
-    memory?.recall(device, peers);
+  const reading = deps.wireguard.readDevice(deps.config.name, signal).then(async (device) => {
+    await memory.recall(device, peers);
     return device;
   });
   const cycle = createCycle({
     ...deps,
     onAnswer: () => undefined,
     onOwnAddress: () => undefined,
-    saveSequence: async () => memory?.save(await reading, peers),
+    saveSequence: async () => memory.save(await reading, peers),
   });
   const peers = [...cycle.peers.values()];
   return Promise.all(

@@ -10,7 +10,7 @@ import { isFatal } from "../errors.ts";
 import type { Log } from "../log.ts";
 import type { Parts } from "../parts.ts";
 import type { WireGuardDevice } from "../wg/types.ts";
-import type { OnceMemories } from "./memory.ts";
+import type { OnceMemory } from "./memory.ts";
 
 /** STUNMESH-go takes 19 s for its three rounds; two hosts started within that time of each other find one another. */
 const GIVE_UP_MS = 20_000;
@@ -18,7 +18,7 @@ const GIVE_UP_MS = 20_000;
 interface OneshotOptions {
   readonly interfaces: readonly InterfaceConfig[];
   readonly parts: Parts;
-  readonly memories: OnceMemories;
+  memoryOf(name: string): OnceMemory;
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Log;
@@ -26,9 +26,9 @@ interface OneshotOptions {
 
 /** Resolves with 0 when every peer was published to and has an endpoint from its record or a working tunnel, else 75. */
 export async function runOneshot(options: OneshotOptions): Promise<number> {
-  const { interfaces, parts, memories, log } = options;
+  const { interfaces, parts, log } = options;
   const results = await Promise.allSettled(interfaces.map((one) => bringUp(one, options)));
-  await Promise.all([parts.close(), memories.close()]);
+  await parts.close();
   for (const result of results) if (result.status === "rejected") throw result.reason;
   const unfinished = results.flatMap((result) => (result.status === "fulfilled" ? result.value : []));
   if (unfinished.length === 0) return 0;
@@ -38,21 +38,21 @@ export async function runOneshot(options: OneshotOptions): Promise<number> {
 
 /** The names of the peers that were not brought up in time. */
 async function bringUp(config: InterfaceConfig, options: OneshotOptions): Promise<readonly string[]> {
-  const { parts, memories, signal, clock } = options;
+  const { parts, memoryOf, signal, clock } = options;
   const deps = parts.forInterface(config);
-  const memory = await memories.open(config.name);
+  const memory = memoryOf(config.name);
   let seen: WireGuardDevice | undefined;
   const cycle = createCycle({
     ...deps,
     onAnswer: () => undefined,
     onOwnAddress: () => undefined,
-    saveSequence: async () => seen && memory?.save(seen, [...cycle.peers.values()]),
+    saveSequence: async () => seen && memory.save(seen, [...cycle.peers.values()]),
   });
   const start = clock.monotonic();
   let open = [...cycle.peers.values()];
   for (let attempt = 0; open.length > 0; attempt++) {
     const device = await deps.wireguard.readDevice(config.name, signal);
-    if (!seen) memory?.recall(device, open);
+    if (!seen) await memory.recall(device, open);
     seen = device;
     cycle.observe(device, open);
     const occasion = attempt === 0 ? "interval" : "poll";

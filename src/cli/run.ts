@@ -9,8 +9,11 @@ import { openParts } from "../parts.ts";
 import { selectStateDirectory } from "../state/directory.ts";
 import { version } from "../version.ts";
 import { assertInterfaces, type CommonOptions, load } from "./load.ts";
-import { openMemories } from "./memory.ts";
+import { openMemory } from "./memory.ts";
 import { runOneshot } from "./oneshot.ts";
+
+/** A one-shot command that is just reading the memory has the lock for some milliseconds. */
+const LOCK_WAIT_MS = 1_000;
 
 export interface RunOptions extends CommonOptions {
   readonly oneshot?: boolean | undefined;
@@ -23,15 +26,15 @@ export async function run(options: RunOptions, signal: AbortSignal): Promise<num
   const interfaces = withPeers(config);
   const parts = await openParts({ config, clock: systemClock, log });
   if (options.oneshot) {
-    const memories = openMemories({ config, log, platform: parts.platform.name });
-    return runOneshot({ interfaces, parts, memories, signal, clock: systemClock, log });
+    const memoryOf = (name: string) => openMemory(name, { config, log, platform: parts.platform.name });
+    return runOneshot({ interfaces, parts, memoryOf, signal, clock: systemClock, log });
   }
   const directory = selectStateDirectory({
     configured: config.stateDirectory,
     environment: process.env,
     platform: parts.platform.name,
   });
-  const claims = createClaims({ directory, clock: systemClock, log });
+  const claims = createClaims({ directory, clock: systemClock, log, waitMs: LOCK_WAIT_MS });
   log.info({ version, path: config.path, names: interfaces.map(({ name }) => name) }, "started");
   const daemon = await startDaemon(config, { clock: systemClock, log, parts, claims, signal });
   const forget = handleSignals({ daemon, log, reread: () => load(options, { logTo: 1 }).then(({ config }) => config) });

@@ -13,6 +13,7 @@ import { readRefusal } from "./cloudflare-reply.ts";
 import type { Plugin } from "./types.ts";
 
 const KEY_UNKNOWN = 10009;
+/** Keys that one call may ask for. */
 const MAX_BATCH = 100;
 /** Cloudflare keeps a value for a minute at least. */
 const MIN_EXPIRATION_MS = 60_000;
@@ -74,24 +75,28 @@ export const cloudflareKv: Plugin<typeof kvSchema> = {
         throw explain(error, { action: call.action });
       }
     }
-    /** Up to 100 keys by one call. */
-    async function readMany(keys: readonly string[], signal: AbortSignal) {
+    /** The values there are, by one call for every 100 keys. */
+    async function readMany(keys: readonly string[], signal: AbortSignal): Promise<ReadonlyMap<string, string | null>> {
       const call = { action: storeAction("get", name), signal };
-      try {
-        const answer = await api.call(call, ({ kv }) => {
-          const wanted = keys.map((key) => `${prefix}${key}`);
-          return kv.namespaces.bulkGet(namespace, { account_id: account, keys: wanted, type: "text" }, { signal });
-        });
+      const found = new Map<string, string | null>();
+      for (let first = 0; first < keys.length; first += MAX_BATCH) {
+        const wanted = keys.slice(first, first + MAX_BATCH).map((key) => `${prefix}${key}`);
+        const answer = await api
+          .call(call, ({ kv }) =>
+            kv.namespaces.bulkGet(namespace, { account_id: account, keys: wanted, type: "text" }, { signal }),
+          )
+          .catch((error: unknown) => {
+            throw explain(error, call);
+          });
         const values = bulkSchema.safeParse(answer);
         if (!values.success) throw api.invalid(call, "its list of values has another form than documented");
-        return new Map(Object.entries(values.data.values));
-      } catch (error) {
-        throw explain(error, call);
+        for (const [key, value] of Object.entries(values.data.values)) found.set(key, value);
       }
+      return found;
     }
     const readTogether = createBatches({
       clock,
-      load: async (keys, signal) => (keys.length > 1 && keys.length <= MAX_BATCH ? readMany(keys, signal) : undefined),
+      load: async (keys, signal) => (keys.length > 1 ? readMany(keys, signal) : undefined),
     });
 
     return {

@@ -63,6 +63,8 @@ interface FakeOptions {
   /** Calls in 5 minutes. */
   readonly limit?: number;
   readonly port?: number;
+  readonly account?: string;
+  readonly namespace?: string;
 }
 
 interface ApiError {
@@ -96,8 +98,8 @@ export async function startFakeCloudflare(t: TestContext, options: FakeOptions =
   }
 
   const fake: Omit<FakeCloudflare, "apiUrl" | "lastHeaders" | "stop"> = {
-    account: newId(),
-    namespace: newId(),
+    account: options.account ?? newId(),
+    namespace: options.namespace ?? newId(),
     zones,
     values: new Map(),
     rights: new Set<Right>(["Zone:Read", "DNS:Edit", "KV:Edit"]),
@@ -153,7 +155,6 @@ export async function startFakeCloudflare(t: TestContext, options: FakeOptions =
 
   async function route(call: Call): Promise<unknown> {
     const segments = call.path.split("/").slice(1).map(decodeURIComponent);
-    if (!call.path.startsWith("/accounts/") && url404.test(call.path)) return noRoute(call.path);
     if (call.method === "GET" && call.path === "/zones") return listZones(call);
     if (segments[0] === "zones" && segments[2] === "dns_records") {
       const zone = zones.find(({ id }) => id === segments[1]);
@@ -317,9 +318,6 @@ interface Call {
   readonly body: Buffer;
   readonly type: string | undefined;
 }
-
-/** Paths with an empty part. */
-const url404 = /\/\/|\/$/;
 
 function noRoute(path: string): ApiError {
   return refusal(404, 7003, `Could not route to /client/v4${path}, perhaps your object identifier is invalid?`);

@@ -10,6 +10,11 @@ type PluginOf = (host: LabHost) => object;
 
 /** An address of the namespace `srv`. */
 const ADDRESS = "198.51.100.10";
+/** A program for Node that ends when its argument, a URL, answers. */
+const waitForHttp = `(async () => {
+  const answers = () => fetch(process.argv[1]).then((reply) => reply.ok, () => false);
+  while (!(await answers())) await new Promise((resolve) => setTimeout(resolve, 50));
+})()`;
 const child = fileURLToPath(new URL("./store-server-child.js", import.meta.url));
 
 export async function startRedis(lab: Lab): Promise<PluginOf> {
@@ -38,8 +43,7 @@ export async function startDht(lab: Lab): Promise<PluginOf> {
   for (const { proxy, args } of nodes) {
     // dhtnode is a shell for people: it ends when its input does.
     await lab.spawn("srv", ["sh", "-c", `tail -f /dev/null | dhtnode ${args} --proxyserver ${proxy}`]);
-    const isThere = `until curl -sf -o /dev/null http://${ADDRESS}:${proxy}/node/info; do sleep 0.05; done`;
-    await lab.exec("srv", ["sh", "-c", isThere]);
+    await lab.exec("srv", [process.execPath, "-e", waitForHttp, `http://${ADDRESS}:${proxy}/node/info`]);
   }
   return ({ site }) => ({ type: "opendht", endpoint: `http://${ADDRESS}:${site % 2 === 1 ? 8080 : 8081}` });
 }
@@ -86,9 +90,9 @@ zone:
   return () => ({ type: "rfc2136", server: `${ADDRESS}:5353`, zone: "mesh.test", subdomain: "stun", ...key });
 }
 
-/** contrib/cloudflare-worker; `pollSeconds` is how often it looks for changes (10 in its wrangler.toml). */
-export async function startWorker(lab: Lab, { pollSeconds = "0.2" } = {}): Promise<PluginOf> {
-  const env = { READ_TOKEN: "read-token-0123", WRITE_TOKEN: "write-token-0123", POLL_SECONDS: pollSeconds };
+export async function startWorker(lab: Lab): Promise<PluginOf> {
+  // 10 s in its wrangler.toml, because each look is a read of KV that counts.
+  const env = { READ_TOKEN: "read-token-0123", WRITE_TOKEN: "write-token-0123", POLL_SECONDS: "0.2" };
   await startChild(lab, { kind: "worker", port: 8787, env });
   return () => ({
     type: "http",

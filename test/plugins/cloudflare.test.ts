@@ -1,7 +1,9 @@
 /** The `cloudflare` plugin against a fake API; test/plugins/cloudflare-faults.test.ts has what goes wrong. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
+import { parse } from "yaml";
 import { systemClock } from "../../src/clock.ts";
 import { cloudflare } from "../../src/plugins/cloudflare.ts";
 import type { Store } from "../../src/plugins/types.ts";
@@ -9,7 +11,7 @@ import { noSignal, sealedValue, storageKey, testStore } from "../conformance/sto
 import { createFakeClock } from "../fakes/clock.ts";
 import { type FakeCloudflare, newId, startFakeCloudflare, TOKEN } from "../fakes/cloudflare-api.ts";
 import { serve } from "../fakes/http-server.ts";
-import { fixture } from "./fixtures.ts";
+import { fixture, repository } from "./fixtures.ts";
 
 const key = storageKey("key");
 const name = `${key}.wg.example.com`;
@@ -44,6 +46,32 @@ describe("cloudflare, writing", () => {
     assert.equal(api.lastHeaders()["user-agent"], "stunmesh-ts");
     const told = Object.keys(api.lastHeaders()).filter((field) => /^x-|stainless|api-version/.test(field));
     assert.deepEqual(told, [], "nothing about this host");
+  });
+
+  test("takes nothing from the environment", async (t) => {
+    const foreign = {
+      API_TOKEN: "x",
+      API_KEY: "x",
+      EMAIL: "x@example.com",
+      BASE_URL: "http://127.0.0.1:1",
+      LOG: "debug",
+    };
+    for (const [variable, text] of Object.entries(foreign)) process.env[`CLOUDFLARE_${variable}`] = text;
+    t.after(() => {
+      for (const variable of Object.keys(foreign)) delete process.env[`CLOUDFLARE_${variable}`];
+    });
+    const printed = ["debug", "info", "warn", "error"] as const;
+    const mocks = printed.map((method) => t.mock.method(console, method, () => undefined));
+    const { api, store } = await pair(t);
+    await store.set(key, "00ff", noSignal());
+    assert.equal(api.calls.length, 3);
+    const { authorization, "x-auth-key": apiKey, "x-auth-email": email } = api.lastHeaders();
+    assert.deepEqual([authorization, apiKey, email], [`Bearer ${TOKEN}`, undefined, undefined]);
+    assert.deepEqual(
+      mocks.map(({ mock }) => mock.callCount()),
+      [0, 0, 0, 0],
+      "and nothing is printed",
+    );
   });
 
   test("without a subdomain the record is right below the zone", async (t) => {
@@ -187,7 +215,7 @@ describe("cloudflare, reading", () => {
     assert.equal(await read(8), 1 + 3, "the zone, three pages");
     assert.equal(await read(8), 3);
     assert.equal(await read(3), 3, "one for each key");
-    for (let index = 0; index < 20_000; index++) api.addRecord(`${storageKey(-index)}.wg.example.com`, "x");
+    for (let index = 0; index < 20_000; index++) api.addRecord(`${storageKey(`other ${index}`)}.wg.example.com`, "x");
     assert.equal(await read(8), 1 + 8, "a page that says how many there are, then one for each key");
     assert.equal(await read(8), 8);
   });
@@ -257,13 +285,13 @@ describe("cloudflare, the zone", () => {
   });
 
   test("names are cleaned: case, dots at the ends, other alphabets", () => {
-    const parse = (zone: string, subdomain?: string) =>
+    const check = (zone: string, subdomain?: string) =>
       cloudflare.schema.safeParse({ zone, token: "t", ...(subdomain !== undefined && { subdomain }) });
-    assert.equal(parse("Example.COM.").data?.zone, "example.com");
-    assert.equal(parse("bücher.example").data?.zone, "xn--bcher-kva.example");
-    assert.equal(parse("example.com", ".WG.").data?.subdomain, "wg");
-    assert.equal(parse("example.com").data?.subdomain, "");
-    assert.equal(parse("example.com", "_wg.a").data?.subdomain, "_wg.a");
+    assert.equal(check("Example.COM.").data?.zone, "example.com");
+    assert.equal(check("bücher.example").data?.zone, "xn--bcher-kva.example");
+    assert.equal(check("example.com", ".WG.").data?.subdomain, "wg");
+    assert.equal(check("example.com").data?.subdomain, "");
+    assert.equal(check("example.com", "_wg.a").data?.subdomain, "_wg.a");
     for (const wrong of [
       "",
       ".",
@@ -273,7 +301,7 @@ describe("cloudflare, the zone", () => {
       `${"a".repeat(64)}.com`,
       `${"abc.".repeat(60)}com`,
     ]) {
-      assert.ok(!parse(wrong).success, wrong);
+      assert.ok(!check(wrong).success, wrong);
     }
   });
 });
@@ -328,6 +356,13 @@ describe("cloudflare and STUNMESH-go", () => {
     assert.equal(api.zones[0]?.records[0]?.content, "0123");
   });
 
+  test("its block in a configuration file works unchanged", () => {
+    const file = parse(readFileSync(join(repository, "test/fixtures/stunmesh-go-config.yaml"), "utf8"));
+    const { type, name: kind, ...options } = file.plugins["cf-builtin"];
+    assert.deepEqual([type, kind], ["builtin", "cloudflare"]);
+    assert.ok(cloudflare.schema.safeParse(options).success);
+  });
+
   test("records that do not fit one string lose what STUNMESH-go does not need", () => {
     assert.equal(cloudflare.maxValueChars, 255);
   });
@@ -352,14 +387,14 @@ describe("cloudflare, read: dns", () => {
   });
 
   test("a resolver is an address or a URL, and only with read: dns", () => {
-    const parse = (options: object) =>
+    const check = (options: object) =>
       cloudflare.schema.safeParse({ zone: "example.com", token: "t", ...options }).success;
-    assert.ok(parse({ read: "dns" }));
-    assert.ok(parse({ read: "dns", resolver: "https://cloudflare-dns.com/dns-query" }));
-    assert.ok(parse({ read: "dns", resolver: "192.0.2.1" }));
-    assert.ok(!parse({ resolver: "192.0.2.1" }));
-    assert.ok(!parse({ read: "dns", resolver: "dns.example.com" }));
-    assert.ok(!parse({ read: "both" }));
+    assert.ok(check({ read: "dns" }));
+    assert.ok(check({ read: "dns", resolver: "https://cloudflare-dns.com/dns-query" }));
+    assert.ok(check({ read: "dns", resolver: "192.0.2.1" }));
+    assert.ok(!check({ resolver: "192.0.2.1" }));
+    assert.ok(!check({ read: "dns", resolver: "dns.example.com" }));
+    assert.ok(!check({ read: "both" }));
   });
 });
 
