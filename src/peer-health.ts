@@ -3,6 +3,7 @@ import type { Clock } from "./clock.ts";
 import { isInSession } from "./convergence.ts";
 import { startHealthMonitor } from "./health/monitor.ts";
 import { createPingTarget, type ResolveTarget } from "./health/target.ts";
+import { lossOf } from "./health/verdict.ts";
 import type { Log } from "./log.ts";
 import type { PeerState } from "./peer-state.ts";
 import type { Provoker } from "./provoke.ts";
@@ -50,10 +51,11 @@ export function startPeerHealth(
         if (peer) suspects.add(peer);
         onNews();
       },
-      onVerdict(name, { verdict }) {
+      onVerdict(name, health) {
         const peer = peers.get(name);
-        if (peer && verdict === "down") {
-          log.info({ peer: name, reason: "ping is not answered" }, "tunnel is down");
+        if (peer && health.verdict === "down") {
+          const loss = `${Math.round(100 * lossOf(health))} % of the last ${health.results.length} pings were lost`;
+          log.info({ peer: name, reason: `ping is not answered; ${loss}` }, "tunnel is down");
           onDown(peer);
         }
         onNews();

@@ -12,6 +12,7 @@ import { checkReply, readRefusal, refusalError } from "./cloudflare-reply.ts";
 import type { CloudflareClient } from "./cloudflare-sdk.ts";
 import { openHttpClient } from "./http-client.ts";
 import { httpError } from "./http-errors.ts";
+import { scrub } from "./scrub.ts";
 
 /** Of an answer: a page of a thousand records is a tenth of it. */
 const MAX_BYTES = 8 * 1024 * 1024;
@@ -105,7 +106,7 @@ export function openCloudflare({ token, apiUrl, callLimit, rights, clock }: Clou
         return await ask(client);
       } catch (error) {
         if (signal.aborted) throw signal.reason;
-        throw failure ?? (error instanceof StunmeshError ? error : invalid(call, String(error)));
+        throw failure ?? (error instanceof StunmeshError ? error : invalid(call, scrub(String(error), secrets)));
       }
     },
     invalid,
