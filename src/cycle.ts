@@ -49,6 +49,8 @@ export interface RefreshRequest {
   readonly occasion: Occasion;
   /** An own address this young is good enough; 0 = discover now. */
   readonly maxDiscoveryAgeMs: number;
+  /** Wait for every store, as a command does that ends afterwards. @default false */
+  readonly waitForAll?: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -91,7 +93,7 @@ export function createCycle(deps: CycleDeps): Cycle {
   const peers = new Map(config.peers.map((peer) => [peer.name, deps.restore?.(peer) ?? createPeerState(peer)]));
 
   async function publish(peer: PeerState, request: RefreshRequest): Promise<"published" | "unchanged"> {
-    const { device, maxDiscoveryAgeMs, occasion, signal } = request;
+    const { device, maxDiscoveryAgeMs, occasion, waitForAll, signal } = request;
     const addresses = await own.learn(device, { maxAgeMs: maxDiscoveryAgeMs, signal });
     const { saveSequence } = deps;
     return publishRecord(peer, {
@@ -104,12 +106,16 @@ export function createCycle(deps: CycleDeps): Cycle {
       log,
       failures,
       saveSequence,
+      waitForAll,
     });
   }
 
-  async function fetch(peer: PeerState, { device, signal }: RefreshRequest): Promise<PeerOutcome["fetched"]> {
+  async function fetch(
+    peer: PeerState,
+    { device, waitForAll, signal }: RefreshRequest,
+  ): Promise<PeerOutcome["fetched"]> {
     if (peer.liveness === "alive") return "skipped";
-    return fetchRecord(peer, { device, own: own.current(), signal, stores, clock, log, failures });
+    return fetchRecord(peer, { device, own: own.current(), signal, stores, clock, log, failures, waitForAll });
   }
 
   /** Runs one step of a refresh and keeps a failure in `errors`. Aborting is no failure. */

@@ -17,7 +17,7 @@ import { nextSequence, type PeerRecord, sameEndpoints, sealRecord, storageKey } 
 import { freshest, selectGood } from "./select-record.ts";
 import type { WireGuardDevice } from "./wg/types.ts";
 
-/** After the first store gave a good record, how long the others are waited for: one of them may have a fresher one. */
+/** After the first store answered, how long the others are waited for: one of them may have a fresher record. */
 const OTHER_STORES_WAIT_MS = 500;
 
 /** A store as the configuration names it, opened. */
@@ -42,6 +42,8 @@ interface ExchangeOptions extends ExchangeDeps {
   readonly device: WireGuardDevice;
   /** Own addresses, as discovered. */
   readonly own: EndpointRecord | undefined;
+  /** Wait for every store, as a command does that ends afterwards. @default false */
+  readonly waitForAll?: boolean | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -56,7 +58,7 @@ export async function publishRecord(
   const { device, own, occasion, clock, log } = options;
   if (!own) throw new StunmeshError("STUN_NO_ANSWER", "Cannot publish: the own address is not known");
   const monotonicMs = clock.monotonic();
-  const due = storesOf(peer, options).filter(({ name, dedup, expiresAfterMs }) =>
+  const due = freeStoresOf(peer, { ...options, what: "publish" }).filter(({ name, dedup, expiresAfterMs }) =>
     isPublishDue({ own, published: peer.published.get(name), occasion, dedup, expiresAfterMs, monotonicMs }),
   );
   if (due.length === 0) return "unchanged";
@@ -74,7 +76,7 @@ export async function publishRecord(
       else log.info(line, "endpoint published");
     }),
   );
-  throwFirst(await Promise.allSettled(results));
+  throwFirst(await settleStores(results, options));
   return "published";
 }
 
@@ -99,24 +101,19 @@ export async function fetchRecord(
   peer: PeerState,
   options: ExchangeOptions,
 ): Promise<"changed" | "unchanged" | "absent"> {
-  const { device, log, clock, signal } = options;
+  const { device, log } = options;
   const direction = { senderKey: peer.config.publicKey, receiverKey: device.publicKey };
-  const found: PeerRecord[] = [];
-  const lookups = storesOf(peer, options).map((named) =>
+  const lookups = freeStoresOf(peer, { ...options, what: "fetch" }).map((named) =>
     tryStore(named, { ...options, peer, what: "fetch" }, async (store, signal) => {
       const values = await store.get(storageKey(direction), signal);
       const judge = { peer, direction, privateKey: device.privateKey, own: options.own };
-      if (values.length > 0) found.push(selectGood(values, judge));
+      if (values.length > 0) peer.found.push(selectGood(values, judge));
     }),
   );
-  const all = Promise.allSettled(lookups);
-  await firstFound(lookups, found);
-  await settledWithin(all, { clock, ms: OTHER_STORES_WAIT_MS, signal });
-  // Nothing good yet: then the slow ones are worth their full time.
-  if (found.length === 0) {
-    const results = await all;
-    if (found.length === 0) throwFirst(results);
-  }
+  const results = await settleStores(lookups, options);
+  // Also what a slow store found after an earlier look had gone on without it, unless something newer was accepted since.
+  const found = peer.found.splice(0).filter(({ sequence = Infinity }) => sequence >= (peer.recordSequence ?? 0));
+  if (found.length === 0) throwFirst(results);
   const record = found.reduce<PeerRecord | undefined>(freshest, undefined);
   if (!record) return "absent";
   const changed = !sameEndpoints(record.endpoints, peer.record?.endpoints);
@@ -134,12 +131,27 @@ export function lookupKey(peer: PeerState, device: WireGuardDevice): string {
   return storageKey({ senderKey: peer.config.publicKey, receiverKey: device.publicKey });
 }
 
-/** Resolves when one of `lookups` has found something, or all are done. */
-async function firstFound(lookups: readonly Promise<void>[], found: readonly PeerRecord[]): Promise<void> {
-  const withResult = lookups.map((lookup) =>
-    lookup.then(() => (found.length > 0 ? undefined : Promise.reject(new Error("nothing found")))),
+/**
+ * The results of calls of several stores, as far as they are there: once one store has answered, the others are waited for
+ * a little only, and go on alone. A dead store then costs half a second, not its whole deadline.
+ */
+async function settleStores(
+  calls: readonly Promise<void>[],
+  { clock, signal, waitForAll = false }: ExchangeOptions,
+): Promise<readonly PromiseSettledResult<void>[]> {
+  const results: PromiseSettledResult<void>[] = [];
+  const all = Promise.all(
+    calls.map((call) =>
+      call.then(
+        (value) => results.push({ status: "fulfilled", value }),
+        (reason: unknown) => results.push({ status: "rejected", reason }),
+      ),
+    ),
   );
-  await Promise.any(withResult).catch(() => undefined);
+  if (waitForAll) await all;
+  await Promise.any(calls).catch(() => undefined);
+  await settledWithin(all, { clock, ms: OTHER_STORES_WAIT_MS, signal });
+  return [...results];
 }
 
 /** Runs a call of one store; a failure is logged with the store's name and thrown on. */
@@ -151,21 +163,30 @@ async function tryStore(
   const { peer, what, failures, signal } = options;
   const fields = { peer: peer.config.name, plugin: name };
   const key = `${what} ${peer.config.name} ${name}`;
+  const call = `${what} ${name}`;
+  peer.underWay.add(call);
   try {
     await run(store, signal);
     failures.ended(key, { message: `${what} works again`, fields });
   } catch (error) {
     if (!isAbort(error)) failures.failed(key, error, { message: `${what} failed`, fields });
     throw error;
+  } finally {
+    peer.underWay.delete(call);
   }
 }
 
-function storesOf({ config }: PeerState, { stores }: ExchangeOptions): readonly NamedStore[] {
-  return config.plugins.map((name) => {
+/** The stores of a peer, without those that are still busy with an earlier call of the same kind for it. */
+function freeStoresOf(
+  { config, underWay }: PeerState,
+  { stores, what }: ExchangeOptions & { readonly what: "publish" | "fetch" },
+): readonly NamedStore[] {
+  const named = config.plugins.map((name) => {
     const store = stores.get(name);
     if (!store) throw new StunmeshError("CONFIG_INVALID", `Cannot exchange records: there is no plugin "${name}"`);
     return store;
   });
+  return named.filter(({ name }) => !underWay.has(`${what} ${name}`));
 }
 
 function throwFirst(results: readonly PromiseSettledResult<void>[]): void {

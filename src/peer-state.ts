@@ -7,6 +7,10 @@ import type { PeerRecord } from "./record.ts";
 
 export interface PeerState {
   readonly config: PeerConfig;
+  /** Good records that stores have found and that were not looked at yet. */
+  readonly found: PeerRecord[];
+  /** Calls of stores that are under way for this peer. */
+  readonly underWay: Set<string>;
   /** What was last written for this peer, by name of the store. */
   readonly published: Map<string, Publication>;
   /** Own sequence number, the last one used. */
@@ -32,5 +36,5 @@ export interface PeerState {
 }
 
 export function createPeerState(config: PeerConfig): PeerState {
-  return { config, published: new Map(), liveness: "silent" };
+  return { config, found: [], underWay: new Set(), published: new Map(), liveness: "silent" };
 }

@@ -324,3 +324,29 @@ test("lookupKey is where the peer publishes", () => {
   const { peer, device, incoming } = start();
   assert.equal(lookupKey(peer, device), storageKey(incoming));
 });
+
+test("a dead store beside an empty one costs half a second, is not asked twice, and what it finds late is used", async () => {
+  const { fetch, publish, peer, put, seal, clock, backends } = start({ stores: [{ name: "late" }, { name: "empty" }] });
+  assert.ok(backends[0]);
+  backends[0].mode = "slow";
+  put([seal({ endpoints: at(1), sequence: 1 })], 0);
+  const startMs = clock.monotonic();
+  assert.equal(await finish(clock, fetch()), "absent");
+  assert.equal(await finish(clock, publish()), "published");
+  assert.ok(clock.monotonic() - startMs <= 1_500);
+  assert.equal(await finish(clock, fetch()), "absent");
+  assert.equal(backends[0].calls.get, 1);
+  await clock.advance(10_000);
+  assert.equal(peer.underWay.size, 0);
+  assert.equal(await finish(clock, fetch()), "changed");
+  assert.deepEqual(peer.record?.endpoints, at(1));
+  await clock.advance(10_000);
+});
+
+test("waitForAll waits for every store, as a command that ends afterwards has to", async () => {
+  const { publish, peer, clock, backends } = start({ stores: [{ name: "slow" }, { name: "quick" }] });
+  assert.ok(backends[0]);
+  backends[0].mode = "slow";
+  assert.equal(await finish(clock, publish("poll", { waitForAll: true })), "published");
+  assert.deepEqual([...peer.published.keys()].sort(), ["quick", "slow"]);
+});

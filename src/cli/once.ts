@@ -100,7 +100,7 @@ async function runInterfaceOnce(
       try {
         const device = await reading;
         cycle.observe(device, [peer]);
-        const request = { device, occasion: "failure", maxDiscoveryAgeMs: 60_000, signal } as const;
+        const request = { device, occasion: "failure", maxDiscoveryAgeMs: 60_000, waitForAll: true, signal } as const;
         return { ...names, ...(await step(cycle, peer, request)) };
       } catch (error) {
         if (isAbort(error)) throw error;

@@ -56,7 +56,7 @@ async function bringUp(config: InterfaceConfig, options: OneshotOptions): Promis
     seen = device;
     cycle.observe(device, open);
     const occasion = attempt === 0 ? "interval" : "poll";
-    const request = { device, occasion, maxDiscoveryAgeMs: GIVE_UP_MS, signal } as const;
+    const request = { device, occasion, maxDiscoveryAgeMs: GIVE_UP_MS, waitForAll: true, signal } as const;
     const outcomes = await Promise.all(open.map((peer) => cycle.refreshPeer(peer, request)));
     for (const { error } of outcomes) if (isFatal(error)) throw error;
     open = open.filter((_, index) => !isDone(outcomes[index]));
