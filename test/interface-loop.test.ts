@@ -27,6 +27,7 @@ interface StartOptions {
   readonly store: FaultyStore;
   readonly refreshIntervalMs?: number;
   readonly dedup?: boolean;
+  readonly expiresAfterMs?: number;
   readonly mapping?: Mapping;
   readonly peer?: Partial<PeerConfig>;
   readonly protocol?: "ipv4" | "ipv6" | "dualstack";
@@ -73,7 +74,7 @@ function startDaemon(clock: FakeClock, options: StartOptions): Daemon {
         return { address, server: "198.51.100.10:3478", rttMs: 10 };
       },
       observeMapping: async () => mapping,
-      stores: new Map([["store", { name: "store", store, dedup }]]),
+      stores: new Map([["store", { name: "store", store, dedup, expiresAfterMs: options.expiresAfterMs }]]),
       clock,
       log,
       random: () => random,
@@ -578,6 +579,27 @@ test("a record that changed under a tunnel that works costs no write", async () 
   assert.ok(store.calls.set >= 4);
   assert.equal(a.writes.length + b.writes.length, writes);
   assert.equal(one.log.find("tunnel is down").length, 0);
+  await one.stop();
+  await two.stop();
+});
+
+test("a record is written again before a store forgets it, whatever refresh_interval and dedup say", async () => {
+  const pair = createPair();
+  const { clock, world, a, b, store } = pair;
+  const expiresAfterMs = 600_000;
+  const { one, two } = startPair(pair, { refreshIntervalMs: 7_200_000, dedup: true, expiresAfterMs });
+  await advanceUntil(clock, 3_000, () => world.works(a, b));
+  const set = store.set.bind(store);
+  const times: number[] = [clock.monotonic()];
+  const keyOfA = storageKey({ senderKey: a.publicKey, receiverKey: b.publicKey });
+  store.set = (key, value, signal) => {
+    if (key === keyOfA) times.push(clock.monotonic());
+    return set(key, value, signal);
+  };
+  await clock.advance(3_600_000);
+  const gaps = times.slice(1).map((time, index) => time - (times[index] ?? 0));
+  assert.ok(gaps.length >= 6, String(gaps.length));
+  assert.ok(Math.max(...gaps) < expiresAfterMs, String(gaps));
   await one.stop();
   await two.stop();
 });

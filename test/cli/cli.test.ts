@@ -367,3 +367,23 @@ function fakeToolForEverybody({ env }: { readonly env: { readonly PATH: string }
   writeFileSync(join(plain, "wg"), `#!/bin/sh\nprintf '${lines.join("\\n")}\\n'\n`, { mode: 0o755 });
   return { PATH: `${plain}:${process.env.PATH}` };
 }
+
+describe("store test", { concurrency: 2 }, () => {
+  test("writes, reads back and times a value in a store that works", async () => {
+    const { status, stdout } = await program.run(["store", "test", "files", "-c", goodConfig()]);
+    assert.match(stdout, /^write {2}ok +\d+ ms\nread {3}ok +\d+ ms until it came back\n$/);
+    assert.equal(status, 0);
+  });
+
+  test("says what is wrong with one that does not, and names those there are", async () => {
+    const plugin = `files: { type: shell, command: sh, args: ["-c", "echo no space >&2; exit 1"] }`;
+    const failing = configText(twoKeys()).replace(/files: \{ type: .*/, plugin);
+    const path = program.write("failing-store.yaml", failing);
+    const failed = await program.run(["store", "test", "files", "-c", path]);
+    assert.equal(failed.status, 75);
+    assert.match(failed.stdout, /^FAILED .*no space/);
+    const unknown = await program.run(["store", "test", "nothing", "-c", path]);
+    assert.equal(unknown.status, 64);
+    assert.match(unknown.stderr, /no plugin has that name, there are: files/);
+  });
+});
