@@ -114,7 +114,10 @@ export async function startDaemon(
     // Routers with routing daemons or containers change routes all day; a real change of uplink comes in a small burst.
     const nowMs = clock.monotonic();
     networkRefreshes = networkRefreshes.filter((atMs) => nowMs - atMs < 60_000);
-    if (networkRefreshes.length >= NETWORK_REFRESHES_PER_MINUTE) return;
+    if (networkRefreshes.length >= NETWORK_REFRESHES_PER_MINUTE) {
+      debounce.call();
+      return;
+    }
     networkRefreshes.push(nowMs);
     log.debug({}, "network changed");
     refresh("change");
