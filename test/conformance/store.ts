@@ -31,7 +31,9 @@ export function noSignal(): AbortSignal {
 }
 
 /** The conformance suite. */
-export function testStore(name: string, { open, keys = 200 }: StoreSubject): void {
+export function testStore(name: string, { open, keys: usual = 200 }: StoreSubject): void {
+  // STORE_KEYS=1000 for a thorough look: every call of some backends starts a program.
+  const keys = Number(process.env.STORE_KEYS ?? usual);
   describe(`store conformance: ${name}`, () => {
     test("get of an unknown key is an empty list", async (t) => {
       const store = await open(t);
