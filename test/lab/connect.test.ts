@@ -115,15 +115,22 @@ async function watchPairs(lab: Lab, pairs: readonly Pair[]): Promise<ReadonlyMap
   return connected;
 }
 
+/**
+ * WireGuard has no "write unless changed": a handshake that comes between the look and the write of one call is written
+ * over, which the first packet from the peer corrects. Such a write is told this soon after the handshake at the latest.
+ */
+const WRITE_UNDER_WAY_MS = 250;
+
 /** Endpoints that were written although the daemon knew that the tunnel works; WireGuard's own was better. */
 function findHarm(daemon: Daemon): readonly string[] {
-  const reachable = new Map<string, string | undefined>();
+  const reachable = new Map<string, { readonly endpoint: string | undefined; readonly atMs: number }>();
   const harm: string[] = [];
-  for (const { msg, peer = "", endpoint } of daemon.events()) {
-    if (msg === "peer reachable") reachable.set(peer, endpoint);
+  for (const { msg, time, peer = "", endpoint } of daemon.events()) {
+    const atMs = Date.parse(time);
+    if (msg === "peer reachable") reachable.set(peer, { endpoint, atMs });
     if (msg === "tunnel is down") reachable.delete(peer);
-    // A write that was under way when the handshake came is told after it; the same endpoint once more harms nothing.
-    const isOther = reachable.has(peer) && reachable.get(peer) !== endpoint;
+    const known = reachable.get(peer);
+    const isOther = known && known.endpoint !== endpoint && atMs - known.atMs > WRITE_UNDER_WAY_MS;
     if (msg === "endpoint set" && isOther) harm.push(`${daemon.host.name} sets ${peer} to ${endpoint}`);
   }
   return harm;

@@ -14,6 +14,8 @@ export const program = resolve(process.env.STUNMESH_PROGRAM ?? join(repositoryRo
 /** One line of the log: the fields of src/log.ts. */
 export interface DaemonEvent {
   readonly level: string;
+  /** ISO 8601. */
+  readonly time: string;
   readonly msg: string;
   readonly peer?: string;
   readonly plugin?: string;
