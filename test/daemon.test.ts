@@ -39,7 +39,7 @@ async function start() {
   function interfaceConfig(name: string): InterfaceConfig {
     const { publicKey } = far.get(name)!;
     const peers = [createPeerConfig({ name: `far-${name}`, publicKey, plugins: ["store"] })];
-    return { name, protocol: "ipv4", listenInterfaces: [], listenDefaultRoute: false, peers };
+    return { name, protocol: "ipv4", capture: "auto", listenInterfaces: [], listenDefaultRoute: false, peers };
   }
   function forInterface(one: InterfaceConfig): InterfaceLoopDeps {
     const host = hosts.get(one.name)!;

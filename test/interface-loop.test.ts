@@ -54,6 +54,7 @@ function startDaemon(clock: FakeClock, options: StartOptions): Daemon {
       config: {
         name: "wg0",
         protocol,
+        capture: "auto",
         listenInterfaces: [],
         listenDefaultRoute: false,
         peers: peers.map(({ name, publicKey }) => ({

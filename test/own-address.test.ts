@@ -23,7 +23,7 @@ function start(protocol: "ipv4" | "ipv6" | "dualstack" = "dualstack") {
     ipv6: { address: ipv6, delayMs: 20 },
   };
   const own = createOwnAddress({
-    config: { name: "wg0", protocol, listenInterfaces: [], listenDefaultRoute: false, peers: [] },
+    config: { name: "wg0", protocol, capture: "auto", listenInterfaces: [], listenDefaultRoute: false, peers: [] },
     async discover(device, { family, signal }): Promise<Discovered> {
       calls.push({ family, port: device.listenPort });
       const { address, delayMs, error } = network[family];

@@ -26,6 +26,7 @@ for (const stopped of [0, 1])
           config: {
             name: "wg0",
             protocol: "ipv4",
+            capture: "auto",
             listenInterfaces: [],
             listenDefaultRoute: false,
             peers: [{ name: peer.name, publicKey: peer.publicKey, plugins: ["store"], protocol: "ipv4" }],

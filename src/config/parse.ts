@@ -86,11 +86,14 @@ function createInterface(
   name: string,
   { block, file }: { readonly block: InterfaceBlock; readonly file: FileConfig },
 ): InterfaceConfig {
+  const fib = block.fib ?? block.proxy?.fib;
   return {
     name,
     protocol: block.protocol,
+    capture: block.capture,
     listenInterfaces: block.listen_interfaces,
     listenDefaultRoute: block.listen_default_route,
+    ...(fib !== undefined && { fib }),
     peers: Object.entries(block.peers).map(([peerName, peer]) => createPeer(peerName, { peer, file })),
   };
 }

@@ -109,19 +109,27 @@ const proxy = z.strictObject({
     .optional()
     .meta({ description: "Only false: this program relays no traffic" }),
   listen: integerField({ min: 0, max: 65535 }).optional().meta({ description: "Not used" }),
-  fib: integerField({ min: 0, max: 65535 }).optional().meta({ description: "Not used" }),
+  fib: integerField({ min: 0, max: 65535 })
+    .optional()
+    .meta({ description: "FreeBSD: the same as fib of the interface" }),
 });
 
 const interfaceBlock = z.strictObject({
   protocol: choiceField(["ipv4", "ipv6", "dualstack"], { empty: "ipv4" })
     .prefault("ipv4")
     .meta({ description: "Which addresses of this host to discover and publish" }),
+  capture: choiceField(["auto", "raw", "pcap"], { empty: "auto" })
+    .prefault("auto")
+    .meta({ description: "How STUN answers are heard; auto: a raw socket on Linux, libpcap on FreeBSD and macOS" }),
   listen_interfaces: textListField()
     .prefault([])
-    .meta({ description: "FreeBSD and macOS: interfaces to receive the STUN answers on" }),
+    .meta({ description: "With libpcap: interfaces to receive the STUN answers on" }),
   listen_default_route: booleanField()
     .prefault(false)
-    .meta({ description: "FreeBSD and macOS: receive on the interface of the default route" }),
+    .meta({ description: "With libpcap: receive on the interface of the default route" }),
+  fib: integerField({ min: 0, max: 65535 })
+    .optional()
+    .meta({ description: "FreeBSD: routing table (FIB) to send STUN requests and pings by" }),
   proxy: proxy.optional(),
   peers: z.record(nameOf("a peer"), peer).prefault({}).meta({ description: "Peers, by a name of your choice" }),
 });

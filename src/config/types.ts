@@ -30,10 +30,14 @@ export type InterfaceProtocol = "ipv4" | "ipv6" | "dualstack";
 export interface InterfaceConfig {
   readonly name: string;
   readonly protocol: InterfaceProtocol;
-  /** FreeBSD and macOS: interfaces to capture on. */
+  /** How to hear the STUN servers' answers; auto = raw socket on Linux, libpcap elsewhere. */
+  readonly capture: "auto" | "raw" | "pcap";
+  /** libpcap: interfaces to capture on; empty = all suitable ones. */
   readonly listenInterfaces: readonly string[];
-  /** FreeBSD and macOS: capture on the interface of the default route. */
+  /** libpcap: capture on the interface of the default route. */
   readonly listenDefaultRoute: boolean;
+  /** FreeBSD: routing table (FIB) to send by. */
+  readonly fib?: number;
   readonly peers: readonly PeerConfig[];
 }
 

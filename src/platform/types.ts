@@ -51,15 +51,28 @@ export interface ProbeSocketOptions {
   readonly localPort: number;
   /** fwmark of the WireGuard device, 0 = none. */
   readonly firewallMark: number;
-  /** Interfaces to capture on (FreeBSD, macOS); empty = choose. Linux takes no notice. */
+  /**
+   * How to listen: `raw` by a raw socket (Linux only), `pcap` by libpcap on each interface; `auto` is raw on Linux and pcap
+   * on FreeBSD and macOS.
+   */
+  readonly capture: CaptureKind;
+  /** pcap: interfaces to capture on; empty = all that are up and no loopback, unless `listenDefaultRoute`. */
   readonly interfaces: readonly string[];
+  /** pcap: capture on the interface of the family's default route (also). */
+  readonly listenDefaultRoute: boolean;
+  /** FreeBSD: the routing table (FIB) to send by; undefined = the process's. */
+  readonly fib?: number | undefined;
   /** The WireGuard interface itself, which is never captured on. */
   readonly excludeInterface: string;
   /** Deliver only datagrams to `localPort` whose 32-bit big-endian word at `offset` of the UDP payload is `value`. */
   readonly match: { readonly offset: number; readonly value: number };
   /** Called for each datagram from the moment the socket is open until close() resolves. Must not throw. */
   onDatagram(datagram: Datagram): void;
+  /** pcap: called for each interface that cannot be listened on (any more), with one line why; the others go on. */
+  onSkipped?(skipped: { readonly interface: string; readonly reason: string }): void;
 }
+
+export type CaptureKind = "auto" | "raw" | "pcap";
 
 export interface Datagram {
   /** UDP payload; the receiver may keep it. */
@@ -71,6 +84,8 @@ export interface PingerOptions {
   readonly family: Family;
   /** Echo requests leave by this interface and only answers that come in by it count. */
   readonly interface: string;
+  /** FreeBSD: the routing table (FIB) to send by; undefined = the process's. */
+  readonly fib?: number | undefined;
 }
 
 export interface Pinger extends Closable {

@@ -84,6 +84,7 @@ test("parseConfig reads a file of STUNMESH-go unchanged", async () => {
       {
         name: "wg0",
         protocol: "dualstack",
+        capture: "auto",
         listenInterfaces: [],
         listenDefaultRoute: false,
         peers: [
@@ -106,6 +107,7 @@ test("parseConfig reads a file of STUNMESH-go unchanged", async () => {
       {
         name: "utun4",
         protocol: "ipv4",
+        capture: "auto",
         listenInterfaces: ["en0"],
         listenDefaultRoute: true,
         peers: [

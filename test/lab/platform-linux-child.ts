@@ -58,7 +58,9 @@ async function openProbe(family: Family, mark = 0) {
     family,
     localPort: LOCAL_PORT,
     firewallMark: mark,
+    capture: "auto",
     interfaces: [],
+    listenDefaultRoute: false,
     excludeInterface: "wg0",
     match,
     onDatagram(datagram) {

@@ -87,6 +87,7 @@ function start(host: Host, peer: Host): Promise<void> {
       config: {
         name: "wg0",
         protocol: "dualstack",
+        capture: "auto",
         listenInterfaces: [],
         listenDefaultRoute: false,
         peers: [{ name: peer.name, publicKey: peer.publicKey, plugins: [...stores.keys()], protocol: "prefer_ipv4" }],
