@@ -37,7 +37,7 @@ const example = readFileSync("config.example.yaml", "utf8");
 const documentation = readFileSync("docs/configuration.md", "utf8");
 
 test("the schema has a JSON schema in which every key has a description", () => {
-  assert.equal(keys.length, 31);
+  assert.ok(keys.length >= 31);
   for (const { key, schema } of keys) assert.ok(schema.description, key);
 });
 
