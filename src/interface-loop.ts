@@ -10,7 +10,7 @@ import { isPacketDue, trialEndMs } from "./convergence.ts";
 import { type CycleDeps, createCycle, type PeerOutcome } from "./cycle.ts";
 import { createDeviceLook, type Look } from "./device-look.ts";
 import { explainUnreachable, type Mapping } from "./diagnosis.ts";
-import { isAbort, isFatal } from "./errors.ts";
+import { errorCode, isAbort, isFatal } from "./errors.ts";
 import { createFailureLog } from "./failures.ts";
 import type { ResolveTarget } from "./health/target.ts";
 import { startPeerHealth } from "./peer-health.ts";
@@ -33,8 +33,8 @@ const HANDSHAKE_CHECK_MS = 500;
 const HANDSHAKE_HOPE_MS = 15_000;
 /** While a peer is not reachable the own address is discovered this often. That also keeps the published NAT mapping alive: NATs forget one after 30 s at the earliest (RFC 4787 asks for 2 min). */
 const DISCOVERY_MAX_AGE_MS = 20_000;
-/** While the own record cannot be left in the store, nobody finds us: this is tried more often than looking for the peer. */
-const PUBLISH_RETRY_MAX_MS = 10_000;
+/** While a store cannot be reached, nobody finds us there: it is tried more often than a peer is looked for. Stores are left alone after failures by a rule of their own, so that this costs little. */
+const STORE_RETRY_MAX_MS = 5_000;
 /** Triggers for many peers come within milliseconds; they share one discovery. */
 const DISCOVERY_SHARE_MS = 1_000;
 
@@ -209,7 +209,7 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
     peer: PeerState,
     { schedule, device }: { readonly schedule: Schedule; readonly device: WireGuardDevice },
   ): Promise<void> {
-    const occasion = begin(schedule);
+    const occasion = begin(schedule, clock.monotonic());
     const maxDiscoveryAgeMs = occasion === "poll" ? DISCOVERY_MAX_AGE_MS : DISCOVERY_SHARE_MS;
     let again = true;
     let maxMs = Math.min(pollIntervalMaxMs, refreshIntervalMs);
@@ -222,7 +222,9 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
       if (failed) troubled.add(peer);
       else troubled.delete(peer);
       again = peer.liveness !== "alive" || failed;
-      if (peer.liveness !== "alive" && outcome.published === "failed") maxMs = Math.min(maxMs, PUBLISH_RETRY_MAX_MS);
+      if (peer.liveness !== "alive" && (outcome.published === "failed" || isStoreAway(outcome.error))) {
+        maxMs = Math.min(maxMs, STORE_RETRY_MAX_MS);
+      }
     } catch (error) {
       if (!isAbort(error)) fatal = error;
     }
@@ -295,6 +297,11 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
       wake.wake();
     },
   };
+}
+
+function isStoreAway(error: unknown): boolean {
+  const code = errorCode(error);
+  return code === "STORE_UNAVAILABLE" || code === "TIMEOUT";
 }
 
 function hasFailed({ published, fetched, settled }: PeerOutcome): boolean {

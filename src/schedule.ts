@@ -16,10 +16,22 @@ export interface Schedule {
   attempt: number;
   /** The tunnel was found dead by a health check and has not come back. */
   failing: boolean;
+  /** When the turn that is under way, or was last, began. */
+  beganAtMs: number;
 }
 
+/** Between the end of a turn and the next, however long the turn took. */
+const MIN_PAUSE_MS = 1_000;
+
 export function createSchedule(): Schedule {
-  return { busy: false, dueAtMs: Number.POSITIVE_INFINITY, occasion: "poll", attempt: 0, failing: false };
+  return {
+    busy: false,
+    dueAtMs: Number.POSITIVE_INFINITY,
+    occasion: "poll",
+    attempt: 0,
+    failing: false,
+    beganAtMs: Number.NEGATIVE_INFINITY,
+  };
 }
 
 /** Makes the peer due at once, and its next looks close together again. A trigger while busy is kept for when it is not. */
@@ -34,15 +46,19 @@ export function trigger(
 }
 
 /** Takes the peer's turn: marks it busy and says why it was due. */
-export function begin(schedule: Schedule): Occasion {
+export function begin(schedule: Schedule, nowMs: number): Occasion {
   const { occasion } = schedule;
   schedule.busy = true;
+  schedule.beganAtMs = nowMs;
   schedule.dueAtMs = Number.POSITIVE_INFINITY;
   schedule.occasion = "poll";
   return occasion;
 }
 
-/** Ends the peer's turn. `again`: look again after the usual growing delay, unless a trigger wants it sooner. */
+/**
+ * Ends the peer's turn. `again`: look again after the usual growing delay, unless a trigger wants it sooner. The delay counts
+ * from the beginning of the turn, so that a store that hangs does not make the longest delay longer.
+ */
 export function finish(
   schedule: Schedule,
   options: {
@@ -57,5 +73,6 @@ export function finish(
   if (!options.again) return;
   const delayMs = schedule.failing ? retryDelayMs(schedule.attempt, options) : pollDelayMs(schedule.attempt, options);
   schedule.attempt++;
-  schedule.dueAtMs = Math.min(schedule.dueAtMs, options.nowMs + delayMs);
+  const nextMs = Math.max(schedule.beganAtMs + delayMs, options.nowMs + Math.min(delayMs, MIN_PAUSE_MS));
+  schedule.dueAtMs = Math.min(schedule.dueAtMs, nextMs);
 }
