@@ -40,6 +40,11 @@ export const systemClock: Clock = {
   },
 };
 
+/** CLOCK_MONOTONIC of the machine in microseconds, as text: for others on this machine, who compare it with their own. */
+export function monotonicMicroseconds(): string {
+  return String(process.hrtime.bigint() / 1000n);
+}
+
 function abortReason(signal: AbortSignal): Error {
   const { reason } = signal;
   return reason instanceof Error ? reason : new DOMException("This operation was aborted", "AbortError");

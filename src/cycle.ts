@@ -13,11 +13,11 @@ import { isAbort } from "./errors.ts";
 import { fetchRecord, type NamedStore, publishRecord } from "./exchange.ts";
 import { createFailureLog } from "./failures.ts";
 import type { Log } from "./log.ts";
-import { createOwnAddress, type Discover, type OwnAddress } from "./own-address.ts";
+import { createOwnAddress, type Discover, type DiscoveryCounters, type OwnAddress } from "./own-address.ts";
 import { createPeerState, type PeerState } from "./peer-state.ts";
 import type { Provoker } from "./provoke.ts";
 import type { Occasion } from "./publishing.ts";
-import { sameEndpoints } from "./record.ts";
+import { type NatClass, sameEndpoints } from "./record.ts";
 import { createSettler, type Settler } from "./settle.ts";
 import type { WireGuardControl, WireGuardDevice } from "./wg/types.ts";
 
@@ -32,10 +32,13 @@ export interface CycleDeps {
   readonly stores: ReadonlyMap<string, NamedStore>;
   readonly clock: Clock;
   readonly log: Log;
+  readonly discoveryCounters?: DiscoveryCounters | undefined;
   /** Verdict of a health check through the tunnel; undefined = none. */
   readonly ping?: (peer: PeerState) => "answered" | "missed" | undefined;
   /** What is known about a peer already, from before a restart or a reload. */
   readonly restore?: ((peer: PeerConfig) => PeerState | undefined) | undefined;
+  /** The own NAT, as far as it is known; the peers are told. */
+  readonly nat?: (() => NatClass | undefined) | undefined;
   /** Has the sequence numbers written to the disk; resolves when they are, or cannot be. */
   readonly saveSequence?: (() => Promise<void>) | undefined;
   /** Called when a packet through the tunnel was answered. */
@@ -87,7 +90,7 @@ export interface Cycle {
 
 export function createCycle(deps: CycleDeps): Cycle {
   const { config, clock, log, stores } = deps;
-  const own = createOwnAddress({ config, discover: deps.discover, clock, log, onChange: deps.onOwnAddress });
+  const own = createOwnAddress({ ...deps, onChange: deps.onOwnAddress, counters: deps.discoveryCounters });
   const settler = createSettler({ ...deps, interface: config.name, own: own.current });
   const failures = createFailureLog(log);
   const peers = new Map(config.peers.map((peer) => [peer.name, deps.restore?.(peer) ?? createPeerState(peer)]));
@@ -99,6 +102,7 @@ export function createCycle(deps: CycleDeps): Cycle {
     return publishRecord(peer, {
       device,
       own: addresses,
+      nat: deps.nat?.(),
       occasion,
       signal,
       stores,
@@ -115,7 +119,22 @@ export function createCycle(deps: CycleDeps): Cycle {
     { device, waitForAll, signal }: RefreshRequest,
   ): Promise<PeerOutcome["fetched"]> {
     if (peer.liveness === "alive") return "skipped";
-    return fetchRecord(peer, { device, own: own.current(), signal, stores, clock, log, failures, waitForAll });
+    let result: "changed" | "unchanged" | "absent" | "failed" = "failed";
+    try {
+      result = await fetchRecord(peer, {
+        device,
+        own: own.current(),
+        signal,
+        stores,
+        clock,
+        log,
+        failures,
+        waitForAll,
+      });
+      return result;
+    } finally {
+      peer.activity.fetch = { atMs: clock.monotonic(), result };
+    }
   }
 
   /** Runs one step of a refresh and keeps a failure in `errors`. Aborting is no failure. */

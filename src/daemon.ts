@@ -6,24 +6,34 @@ import { isDeepStrictEqual } from "node:util";
 import type { Claims } from "./claims.ts";
 import type { Clock } from "./clock.ts";
 import type { Config, InterfaceConfig, PeerConfig } from "./config/types.ts";
+import { type ConfigNotes, createDaemonStatus } from "./daemon-status.ts";
 import { createDebounce } from "./debounce.ts";
 import { describeError, isAbort } from "./errors.ts";
+import type { StateChange } from "./events.ts";
 import { type InterfaceLoop, startInterfaceLoop } from "./interface-loop.ts";
 import type { Log } from "./log.ts";
 import type { Parts } from "./parts.ts";
+import type { PeerChange } from "./peer-change.ts";
 import type { PeerState } from "./peer-state.ts";
 import type { Closable } from "./platform/types.ts";
 import type { Occasion } from "./publishing.ts";
 import { watchResume } from "./resume.ts";
+import type { DaemonStatus } from "./status.ts";
 
 /** More refreshes than this because of network changes help nobody; the regular ones go on. */
 const NETWORK_REFRESHES_PER_MINUTE = 6;
+/** The loop of an interface goes round every 5 s, and waits some seconds for WireGuard at most. */
+const HANGING_AFTER_MS = 60_000;
 
 export interface DaemonDeps {
   readonly clock: Clock;
   readonly log: Log;
-  readonly parts: Pick<Parts, "platform" | "forInterface" | "useConfig">;
+  readonly parts: Pick<Parts, "platform" | "forInterface" | "useConfig" | "stores" | "systemName">;
   readonly claims: Claims;
+  /** Told when a peer becomes something else. */
+  readonly onState?: ((change: StateChange) => void) | undefined;
+  /** Told when a tunnel comes up or goes down, or a peer's endpoint moves. Must not throw or wait. */
+  readonly onPeerChange?: ((change: PeerChange & { readonly interface: string }) => void) | undefined;
 }
 
 export interface Daemon {
@@ -31,8 +41,14 @@ export interface Daemon {
   readonly ended: Promise<void>;
   /** Replaces the configuration. Interfaces and peers it does not change keep running and keep what is known about them. */
   reload(config: Config): Promise<void>;
-  /** Gives every peer a turn now. */
-  refresh(occasion: Occasion): void;
+  /** Gives every peer a turn now, or one of an interface. */
+  refresh(occasion: Occasion, only?: { readonly interface: string; readonly peer: string }): void;
+  /** What is known now. Asks nobody. */
+  status(): DaemonStatus;
+  /** Interfaces whose loop has not gone round for much longer than it should take. */
+  hanging(): readonly string[];
+  /** Notes for the status that a new configuration was not taken into use. */
+  readonly refused: ConfigNotes["refused"];
 }
 
 interface Running {
@@ -50,6 +66,7 @@ export async function startDaemon(
 ): Promise<Daemon> {
   const { clock, log, signal, parts, claims } = deps;
   const running = new Map<string, Running>();
+  const known = createDaemonStatus({ clock, first: config });
   let networkRefreshes: number[] = [];
   let network: Closable | undefined;
   let onFatal: (error: unknown) => void = () => undefined;
@@ -69,7 +86,17 @@ export async function startDaemon(
     signal.addEventListener("abort", onAbort, { once: true });
     const memory = await claims.claim(one.name);
     const restore = (peer: PeerConfig) => keptState(peer, before);
-    const loop = startInterfaceLoop({ ...parts.forInterface(one), memory, restore }, stop.signal);
+    const loop = startInterfaceLoop(
+      {
+        ...parts.forInterface(one),
+        memory,
+        restore,
+        discoveryCounters: before?.counters,
+        onState: deps.onState,
+        onPeerChange: (change) => deps.onPeerChange?.({ ...change, interface: one.name }),
+      },
+      stop.signal,
+    );
     loop.ended.catch(onFatal);
     running.set(one.name, {
       config: one,
@@ -98,16 +125,31 @@ export async function startDaemon(
     await watchNetwork();
     await closeUnused();
     await claims.keepOnly([...running.keys()]);
+    known.loaded(next);
   }
 
   /** Changes of the tunnels themselves are none. */
   async function watchNetwork(): Promise<void> {
     await network?.close();
-    network = await watchOrWarn(deps, { names: [...running.keys()], onChange: () => debounce.call() });
+    const isIgnored = (name: string) => [...running.keys()].some((one) => parts.systemName(one) === name);
+    network = await watchOrWarn(deps, { isIgnored, onChange: () => debounce.call() });
   }
 
-  function refresh(occasion: Occasion): void {
-    for (const { loop } of running.values()) loop.refresh(occasion);
+  function refresh(occasion: Occasion, only?: { readonly interface: string; readonly peer: string }): void {
+    for (const [name, { loop }] of running) {
+      if (!only) loop.refresh(occasion);
+      else if (only.interface === name) loop.refresh(occasion, [only.peer]);
+    }
+  }
+
+  function status(): DaemonStatus {
+    const interfaces = [...running.values()].map(({ loop }) => loop.status());
+    return known.status(interfaces, parts.stores());
+  }
+
+  function hanging(): readonly string[] {
+    const nowMs = clock.monotonic();
+    return [...running].flatMap(([name, { loop }]) => (nowMs - loop.roundAtMs() > HANGING_AFTER_MS ? [name] : []));
   }
 
   const debounce = createDebounce({ clock, quietMs: 300, maxMs: 2_000 }, () => {
@@ -147,7 +189,7 @@ export async function startDaemon(
     }
   }
 
-  return { ended: untilStopped(), reload, refresh };
+  return { ended: untilStopped(), reload, refresh, status, hanging, refused: known.refused };
 }
 
 /** Interfaces there is something to do for. */
@@ -170,10 +212,10 @@ function keptState(peer: PeerConfig, before: InterfaceLoop | undefined): PeerSta
 /** Not hearing of changes costs time, not function: everything is also looked at regularly. */
 async function watchOrWarn(
   { parts, log }: DaemonDeps,
-  { names, onChange }: { readonly names: readonly string[]; onChange(): void },
+  { isIgnored, onChange }: { isIgnored(name: string): boolean; onChange(): void },
 ): Promise<Closable | undefined> {
   try {
-    return await parts.platform.watchNetwork(onChange, { ignore: names });
+    return await parts.platform.watchNetwork(onChange, { isIgnored });
   } catch (error) {
     log.warn({ err: describeError(error) }, "network changes are not noticed at once");
     return undefined;

@@ -1,5 +1,5 @@
 /** Looks at the WireGuard device, and says once what is wrong with it or became different since the look before. */
-import { isAbort, isFatal, StunmeshError } from "./errors.ts";
+import { describeError, isAbort, isFatal, StunmeshError } from "./errors.ts";
 import { createFailureLog } from "./failures.ts";
 import type { Log } from "./log.ts";
 import type { PeerState } from "./peer-state.ts";
@@ -7,25 +7,40 @@ import { findPeer } from "./settle.ts";
 import { describeDeviceChange } from "./wg/changes.ts";
 import type { WireGuardControl, WireGuardDevice } from "./wg/types.ts";
 
+/** How often the device is looked at when nothing else happens: WireGuard tells nobody about its changes. */
+const DEVICE_CHECK_MS = 5_000;
+/** The same while there is no device. */
+export const DEVICE_WAIT_MS = 1_000;
+/** The same while a handshake is hoped for. */
+const HANDSHAKE_CHECK_MS = 500;
+const HANDSHAKE_HOPE_MS = 15_000;
+
 export interface Look {
   readonly device: WireGuardDevice;
   /** The device is new, or its port, mark, key or list of peers is another one than at the look before. */
   readonly isNew: boolean;
 }
 
-/**
- * Makes a function that looks at the device: undefined while there is none that can be used, which is logged once. Rejects
- * when aborted, and with errors that waiting cannot help (errors.ts: fatal).
- */
+export interface DeviceLook {
+  /**
+   * Looks at the device: undefined while there is none that can be used, which is logged once. Rejects when aborted, and
+   * with errors that waiting cannot help (errors.ts: fatal).
+   */
+  look(signal: AbortSignal): Promise<Look | undefined>;
+  /** Why the last look saw no device, for a person; undefined when it saw one. */
+  problem(): string | undefined;
+}
+
 export function createDeviceLook(options: {
   readonly interface: string;
   readonly wireguard: WireGuardControl;
   readonly peers: readonly PeerState[];
   readonly log: Log;
-}): (signal: AbortSignal) => Promise<Look | undefined> {
+}): DeviceLook {
   const { wireguard, peers, log } = options;
   const failures = createFailureLog(log);
   let last: WireGuardDevice | undefined;
+  let problem: string | undefined = "it was not looked at yet";
 
   function checkPeers(device: WireGuardDevice): void {
     for (const peer of peers) {
@@ -44,7 +59,7 @@ export function createDeviceLook(options: {
     }
   }
 
-  return async (signal) => {
+  async function look(signal: AbortSignal): Promise<Look | undefined> {
     let device: WireGuardDevice;
     try {
       device = await wireguard.readDevice(options.interface, signal);
@@ -52,6 +67,7 @@ export function createDeviceLook(options: {
       if (isAbort(error) || isFatal(error)) throw error;
       failures.failed("device", error, { message: "interface is not ready" });
       last = undefined;
+      problem = describeError(error);
       return undefined;
     }
     failures.ended("device", { message: "interface is ready" });
@@ -60,6 +76,18 @@ export function createDeviceLook(options: {
     const isNew = !last || changes.length > 0;
     if (isNew) checkPeers(device);
     last = device;
+    problem = undefined;
     return { device, isNew };
-  };
+  }
+
+  return { look, problem: () => problem };
+}
+
+/** How soon the device is to be looked at again: soon while a handshake is hoped for, or a tunnel doubted. */
+export function lookAgainMs(peers: readonly PeerState[], nowMs: number): number {
+  const hoping = peers.some(
+    ({ liveness, trial }) => liveness !== "alive" && trial && nowMs - trial.sinceMs < HANDSHAKE_HOPE_MS,
+  );
+  const doubting = peers.some(({ doubtedAtMs = -Infinity }) => nowMs - doubtedAtMs < HANDSHAKE_HOPE_MS);
+  return hoping || doubting ? HANDSHAKE_CHECK_MS : DEVICE_CHECK_MS;
 }

@@ -7,7 +7,7 @@
  */
 
 interface ErrorKind {
-  /** Exit status from sysexits.h: 64 usage, 66 no input, 69 unavailable, 75 temporary failure, 77 permission, 78 config. */
+  /** Exit status from sysexits.h: 64 usage, 66 no input, 69 unavailable, 73 cannot create, 75 temporary failure, 77 permission, 78 config. */
   readonly exitCode: number;
   /** True when waiting cannot help: the daemon ends. */
   readonly fatal: boolean;
@@ -19,6 +19,7 @@ export const errorKinds = {
   CONFIG_UNREADABLE: { exitCode: 66, fatal: true },
   CONFIG_INVALID: { exitCode: 78, fatal: true },
   SECRET_UNREADABLE: { exitCode: 78, fatal: true },
+  FILE_NOT_CREATED: { exitCode: 73, fatal: true },
   PLATFORM_UNSUPPORTED: { exitCode: 69, fatal: true },
   NATIVE_UNAVAILABLE: { exitCode: 69, fatal: true },
   PERMISSION_DENIED: { exitCode: 77, fatal: true },
@@ -39,8 +40,10 @@ export const errorKinds = {
   RECORD_REFLECTED: { exitCode: 75, fatal: false },
   RECORD_ROLLED_BACK: { exitCode: 75, fatal: false },
   RECORD_NO_FAMILY: { exitCode: 75, fatal: false },
+  CONTROL_UNAVAILABLE: { exitCode: 69, fatal: false },
   STATE_UNAVAILABLE: { exitCode: 75, fatal: false },
   ALREADY_RUNNING: { exitCode: 75, fatal: true },
+  HOOK_FAILED: { exitCode: 75, fatal: false },
   KEY_INVALID: { exitCode: 78, fatal: false },
   TIMEOUT: { exitCode: 75, fatal: false },
 } as const satisfies Record<string, ErrorKind>;

@@ -4,6 +4,7 @@
  * Stores are asked at the same time. One that fails is logged, once while it lasts, and one that is slow or dead delays
  * nothing that another can do.
  */
+import { noteStoreCall } from "./activity.ts";
 import { type EndpointRecord, formatTransportAddress } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import { settledWithin } from "./deadline.ts";
@@ -11,9 +12,9 @@ import { isAbort, StunmeshError } from "./errors.ts";
 import type { FailureLog } from "./failures.ts";
 import type { Log, LogFields } from "./log.ts";
 import type { PeerState } from "./peer-state.ts";
-import type { Store } from "./plugins/types.ts";
+import type { Store, StoreCounts } from "./plugins/types.ts";
 import { isPublishDue, type Occasion } from "./publishing.ts";
-import { nextSequence, type PeerRecord, sameEndpoints, sealRecord, storageKey } from "./record.ts";
+import { type NatClass, nextSequence, type PeerRecord, sameEndpoints, sealRecord, storageKey } from "./record.ts";
 import { freshest, selectGood } from "./select-record.ts";
 import type { WireGuardDevice } from "./wg/types.ts";
 
@@ -27,6 +28,8 @@ export interface NamedStore {
   readonly dedup: boolean;
   readonly maxValueChars?: number | undefined;
   readonly expiresAfterMs?: number | undefined;
+  /** Calls that reached the backend. */
+  readonly counts?: StoreCounts | undefined;
 }
 
 export interface ExchangeDeps {
@@ -53,24 +56,24 @@ interface ExchangeOptions extends ExchangeDeps {
  */
 export async function publishRecord(
   peer: PeerState,
-  options: ExchangeOptions & { readonly occasion: Occasion },
+  options: ExchangeOptions & { readonly occasion: Occasion; readonly nat?: NatClass | undefined },
 ): Promise<"published" | "unchanged"> {
-  const { device, own, occasion, clock, log } = options;
+  const { device, own, nat, occasion, clock, log } = options;
   if (!own) throw new StunmeshError("STUN_NO_ANSWER", "Cannot publish: the own address is not known");
   const monotonicMs = clock.monotonic();
   const due = freeStoresOf(peer, { ...options, what: "publish" }).filter(({ name, dedup, expiresAfterMs }) =>
-    isPublishDue({ own, published: peer.published.get(name), occasion, dedup, expiresAfterMs, monotonicMs }),
+    isPublishDue({ own, nat, published: peer.published.get(name), occasion, dedup, expiresAfterMs, monotonicMs }),
   );
   if (due.length === 0) return "unchanged";
   const direction = { senderKey: device.publicKey, receiverKey: peer.config.publicKey };
-  const record = { endpoints: own, ...(await takeSequence(peer, options)) };
+  const record = { endpoints: own, ...(nat && { nat }), ...(await takeSequence(peer, options)) };
   const results = due.map((named) =>
     tryStore(named, { ...options, peer, what: "publish" }, async (store, signal) => {
       const { privateKey } = device;
       const sealed = sealRecord(record, { ...direction, privateKey, maxChars: named.maxValueChars });
       await store.set(storageKey(direction), sealed, signal);
       const before = peer.published.get(named.name);
-      peer.published.set(named.name, { endpoints: own, atMs: monotonicMs });
+      peer.published.set(named.name, { endpoints: own, nat, atMs: monotonicMs });
       const line = { peer: peer.config.name, plugin: named.name, ...recordFields(own) };
       if (sameEndpoints(own, before?.endpoints)) log.debug(line, "endpoint published");
       else log.info(line, "endpoint published");
@@ -120,6 +123,7 @@ export async function fetchRecord(
   peer.record = record;
   delete peer.fallback;
   if (record.sequence !== undefined) peer.recordSequence = record.sequence;
+  peer.activity.recordAtMs = options.clock.monotonic();
   const line = { peer: peer.config.name, ...recordFields(record.endpoints) };
   if (changed) log.info(line, "record fetched");
   else log.debug(line, "record fetched");
@@ -160,16 +164,20 @@ async function tryStore(
   options: ExchangeOptions & { readonly peer: PeerState; readonly what: "publish" | "fetch" },
   run: (store: Store, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
-  const { peer, what, failures, signal } = options;
+  const { peer, what, failures, clock, signal } = options;
   const fields = { peer: peer.config.name, plugin: name };
   const key = `${what} ${peer.config.name} ${name}`;
   const call = `${what} ${name}`;
   peer.underWay.add(call);
   try {
     await run(store, signal);
+    noteStoreCall(peer.activity, { what, store: name, failure: undefined });
     failures.ended(key, { message: `${what} works again`, fields });
   } catch (error) {
-    if (!isAbort(error)) failures.failed(key, error, { message: `${what} failed`, fields });
+    if (!isAbort(error)) {
+      noteStoreCall(peer.activity, { what, store: name, failure: { atMs: clock.monotonic(), error } });
+      failures.failed(key, error, { message: `${what} failed`, fields });
+    }
     throw error;
   } finally {
     peer.underWay.delete(call);

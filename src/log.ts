@@ -11,6 +11,7 @@ export interface LogFields {
   readonly interface?: string;
   readonly peer?: string;
   readonly plugin?: string;
+  readonly hook?: string;
   readonly family?: string;
   readonly server?: string;
   /** Own mapped addresses. */

@@ -11,6 +11,11 @@ const STOP_TIMEOUT_MS = 400;
 /** sysexits.h: a bug of ours. */
 const EX_SOFTWARE = 70;
 
+// What no mode was given for, here or in programs that plugins start, is for nobody else to read.
+process.umask(0o077);
+// Without a listener Node opens its debugger on SIGUSR1, for every user of the machine. The daemon adds one that does something.
+process.on("SIGUSR1", () => undefined);
+
 const stop = new AbortController();
 let stoppedBy: "SIGINT" | "SIGTERM" = "SIGTERM";
 // Every call under way listens to it, and there may be thousands.

@@ -1,8 +1,88 @@
 /** What the NAT in front of an interface does with WireGuard's port: observed after the own address changed, and said once. */
 import type { Family } from "./address.ts";
+import type { Clock } from "./clock.ts";
 import type { Mapping } from "./diagnosis.ts";
+import { isAbort } from "./errors.ts";
+import { createFailureLog } from "./failures.ts";
 import type { Log } from "./log.ts";
+import type { NatClass } from "./record.ts";
 import type { MappingObservation } from "./stun/observe.ts";
+import type { AddressScope } from "./stun/scope.ts";
+import type { WireGuardDevice } from "./wg/types.ts";
+
+/** What an observation says, for people. */
+export interface NatReport {
+  readonly family: Family;
+  /** What the diagnosis needs; undefined = nothing is proved. */
+  readonly mapping: Mapping | undefined;
+  /** In words of RFC 4787, or "no NAT", or "unknown". */
+  readonly behavior: string;
+  readonly preservesPort?: boolean;
+  readonly scope?: AddressScope;
+}
+
+export interface NatWatch {
+  /** What was observed last, and when (monotonic clock); undefined before that. */
+  current(): { readonly report: NatReport; readonly atMs: number } | undefined;
+  /** Observes once more. Never rejects: a failure is logged, and what was known is kept. */
+  observe(device: WireGuardDevice): Promise<void>;
+}
+
+/** Keeps what observations say; `run` makes one, undefined = it could not be made. */
+export function createNatWatch(options: {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  run(device: WireGuardDevice, signal: AbortSignal): Promise<NatReport | undefined>;
+}): NatWatch {
+  const { clock, log, signal } = options;
+  const failures = createFailureLog(log);
+  let known: ReturnType<NatWatch["current"]>;
+  return {
+    current: () => known,
+    async observe(device) {
+      try {
+        const report = await options.run(device, signal);
+        known = report && { report, atMs: clock.monotonic() };
+      } catch (error) {
+        if (!isAbort(error)) failures.failed("mapping", error, { message: "NAT could not be observed" });
+      }
+    },
+  };
+}
+
+/** An observation in a few words. */
+export function describeNat(
+  observation: Pick<MappingObservation, "nat" | "mapping" | "preservesPort" | "mapped">,
+  family: Family,
+): NatReport {
+  const { nat, mapping, preservesPort, mapped } = observation;
+  const scopes = mapped.map(({ scope }) => scope);
+  const scope = scopes.find((one) => one !== "public") ?? scopes[0];
+  return {
+    family,
+    mapping: summarizeMapping(observation),
+    behavior: nat === "none" ? "no NAT" : mapping,
+    ...(preservesPort !== undefined && { preservesPort }),
+    ...(scope !== undefined && { scope }),
+  };
+}
+
+const classes: Readonly<Record<Mapping, NatClass>> = {
+  "endpoint-independent": "eim",
+  "destination-dependent": "dep",
+  "no NAT": "none",
+};
+
+/** What is told to a peer about the own NAT. */
+export function natClassOf(mapping: Mapping | undefined): NatClass | undefined {
+  return mapping && classes[mapping];
+}
+
+/** The inverse of natClassOf(), for what a peer has told. */
+export function mappingOf(nat: NatClass | undefined): Mapping | undefined {
+  return (["endpoint-independent", "destination-dependent", "no NAT"] as const).find((one) => classes[one] === nat);
+}
 
 /** Turns an observation into what the diagnosis needs; undefined when it proves nothing. */
 export function summarizeMapping({ nat, mapping }: Pick<MappingObservation, "nat" | "mapping">): Mapping | undefined {

@@ -35,9 +35,23 @@ export type Discover = (
   options: { readonly family: Family; readonly signal: AbortSignal },
 ) => Promise<Discovered>;
 
+/** How the own addresses were found, for people. Times are of the monotonic clock. */
+export interface OwnAddressDetails {
+  /** The last answers, of the families that `current()` has. */
+  readonly found: { readonly [family in Family]?: Discovered & { readonly atMs: number } };
+  /** Why the last discovery failed, or one family of it; undefined when it did not. */
+  readonly failure?: { readonly atMs: number; readonly error: unknown } | undefined;
+}
+
+export interface DiscoveryCounters {
+  discoveries: number;
+  discoveryFailures: number;
+}
+
 export interface OwnAddress {
   /** What is known now, without asking. */
   current(): EndpointRecord | undefined;
+  details(): OwnAddressDetails;
   /**
    * Discovers, unless the last answer is younger than `maxAgeMs`. A family that fails is logged and left out of a
    * dual-stack record; throws STUN_NO_ANSWER and the like when there is no answer at all. A discovery under way is
@@ -56,23 +70,28 @@ export function createOwnAddress(options: {
   readonly log: Log;
   /** Called when the addresses differ from those known before, also the first time. */
   onChange(device: WireGuardDevice, own: EndpointRecord): void;
+  readonly counters?: DiscoveryCounters | undefined;
 }): OwnAddress {
-  const { config, discover, clock, log, onChange } = options;
+  const { config, discover, clock, log, onChange, counters = { discoveries: 0, discoveryFailures: 0 } } = options;
   const failures = createFailureLog(log);
   const families: readonly Family[] = config.protocol === "dualstack" ? ["ipv4", "ipv6"] : [config.protocol];
   let known: { readonly record: EndpointRecord; readonly atMs: number; readonly port: number } | undefined;
+  let details: OwnAddressDetails = { found: {} };
   let underWay: { readonly record: Promise<EndpointRecord>; readonly port: number } | undefined;
 
   async function discoverAll(device: WireGuardDevice, signal: AbortSignal): Promise<EndpointRecord> {
     const results = await askFamilies(device, signal);
     signal.throwIfAborted();
     const before = known?.record;
+    const atMs = clock.monotonic();
     const record: { [family in Family]?: TransportAddress } = {};
+    const found: { [family in Family]?: Discovered & { readonly atMs: number } } = {};
     let failure: unknown;
     results.forEach((result, index) => {
       const family = families[index] ?? "ipv4";
       if (result.status === "fulfilled") {
         record[family] = result.value.address;
+        found[family] = { ...result.value, atMs };
         failures.ended(family, { message: "discovery works again", fields: { family } });
         report(family, result.value, before?.[family]);
       } else {
@@ -80,10 +99,17 @@ export function createOwnAddress(options: {
         failures.failed(family, result.reason, { message: "discovery failed", fields: { family } });
       }
     });
-    if (!record.ipv4 && !record.ipv6) {
+    const hasAnswer = record.ipv4 !== undefined || record.ipv6 !== undefined;
+    counters.discoveries++;
+    if (failure !== undefined) counters.discoveryFailures++;
+    details = {
+      found: hasAnswer ? found : details.found,
+      failure: failure === undefined ? undefined : { atMs, error: failure },
+    };
+    if (!hasAnswer) {
       throw failure ?? new StunmeshError("STUN_NO_ANSWER", "Cannot discover the own address: no family is wanted");
     }
-    known = { record, atMs: clock.monotonic(), port: device.listenPort };
+    known = { record, atMs, port: device.listenPort };
     const changed = families.some((family) => !sameTransportAddress(record[family], before?.[family]));
     if (changed) onChange(device, record);
     return record;
@@ -120,6 +146,7 @@ export function createOwnAddress(options: {
 
   return {
     current: () => known?.record,
+    details: () => details,
     async learn(device, { maxAgeMs, signal }) {
       if (known && known.port === device.listenPort && clock.monotonic() - known.atMs < maxAgeMs) return known.record;
       // One from the port before says nothing about this one, but must be over: both would hear each other's answers.

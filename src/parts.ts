@@ -10,17 +10,20 @@ import type { Config, InterfaceConfig } from "./config/types.ts";
 import { StunmeshError } from "./errors.ts";
 import type { NamedStore } from "./exchange.ts";
 import type { InterfaceLoopDeps } from "./interface-loop.ts";
+import { createReportLeftOut, type LeftOutReport } from "./left-out.ts";
 import type { Log } from "./log.ts";
-import { reportMapping, summarizeMapping } from "./nat.ts";
+import { describeNat, reportMapping } from "./nat.ts";
 import { openPlatform } from "./platform/index.ts";
 import type { Datagram, Platform, ProbeSocket } from "./platform/types.ts";
-import { openStore, plugins } from "./plugins/index.ts";
+import { createStoreCounts, openStore, plugins } from "./plugins/index.ts";
 import { createProvoker } from "./provoke.ts";
 import { type Discovery, discover } from "./stun/discover.ts";
 import { stunMatch } from "./stun/message.ts";
 import { observeMapping } from "./stun/observe.ts";
 import { createResolve } from "./stun/resolve.ts";
+import type { SessionOptions } from "./stun/session.ts";
 import { openWireGuardControl } from "./wg/index.ts";
+import { rememberSystemNames } from "./wg/system-name.ts";
 import type { WireGuardDevice } from "./wg/types.ts";
 
 /** Looking up the name of a STUN server. */
@@ -32,12 +35,22 @@ export interface Parts {
   stores(): ReadonlyMap<string, NamedStore>;
   /** Everything the loop or a single pass over one interface needs, by the configuration in use. */
   forInterface(config: InterfaceConfig): InterfaceLoopDeps;
+  /** For the doctor: what it asks servers with, from WireGuard's port. */
+  sessionOf(config: InterfaceConfig, options: SessionFor): SessionOptions;
+  /** What the operating system calls an interface of the configuration, as far as it is known: on macOS `wg0` is a utun4. */
+  systemName(name: string): string;
   /**
    * Takes another configuration into use; stores it does not change stay open. Resolves with a function that closes those
    * that are used no more, to be called when nobody uses them. Throws CONFIG_INVALID.
    */
   useConfig(config: Config): Promise<() => Promise<void>>;
   close(): Promise<void>;
+}
+
+export interface SessionFor {
+  readonly device: WireGuardDevice;
+  readonly family: Family;
+  readonly signal: AbortSignal;
 }
 
 interface PartsOptions {
@@ -49,25 +62,35 @@ interface PartsOptions {
 /** Builds everything. Nothing is sent, read or opened yet but the stores. Throws CONFIG_INVALID, PLATFORM_UNSUPPORTED. */
 export async function openParts({ config: first, clock, log }: PartsOptions): Promise<Parts> {
   const platform = await openPlatform({ clock });
-  const wireguard = openWireGuardControl({ clock });
+  const wireguard = rememberSystemNames(openWireGuardControl({ clock }));
   const resolve = createResolve({ clock, timeoutMs: RESOLVE_TIMEOUT_MS });
+  const reportLeftOut = createReportLeftOut(log);
   let config = first;
   let stores = openStores(config, { clock });
 
-  function forInterface(interfaceConfig: InterfaceConfig): InterfaceLoopDeps {
-    const { servers } = config.stun;
-    const interfaceLog = log.child({ interface: interfaceConfig.name });
-    const previous: { [family in Family]?: Discovery } = {};
-    const sessionOf = (device: WireGuardDevice, family: Family, signal: AbortSignal) => ({
-      servers,
+  function sessionOf(interfaceConfig: InterfaceConfig, { device, family, signal }: SessionFor): SessionOptions {
+    return {
+      servers: config.stun.servers,
       family,
-      openSocket: (onDatagram: (datagram: Datagram) => void) =>
-        openSocketOf(platform, { device, family, interfaceConfig, onDatagram }),
+      openSocket: (onDatagram) =>
+        openSocketOf(platform, {
+          device,
+          family,
+          interfaceConfig,
+          onDatagram,
+          systemName: wireguard.systemName(device.name),
+          report: reportLeftOut({ device: device.name, family }),
+        }),
       resolve,
       clock,
       signal,
-      log: interfaceLog,
-    });
+      log: log.child({ interface: interfaceConfig.name }),
+    };
+  }
+
+  function forInterface(interfaceConfig: InterfaceConfig): InterfaceLoopDeps {
+    const interfaceLog = log.child({ interface: interfaceConfig.name });
+    const previous: { [family in Family]?: Discovery } = {};
     return {
       config: interfaceConfig,
       wireguard,
@@ -79,22 +102,30 @@ export async function openParts({ config: first, clock, log }: PartsOptions): Pr
       pollIntervalMaxMs: config.pollIntervalMaxMs,
       fixedRetries: config.health.fixedRetries,
       resolveTarget: resolve,
-      provoker: createProvoker({ interface: interfaceConfig.name, openPinger: platform.openPinger }),
+      provoker: createProvoker({
+        openPinger(family) {
+          const { name, fib } = interfaceConfig;
+          return platform.openPinger({ family, interface: wireguard.systemName(name), fib });
+        },
+      }),
       async discover(device, { family, signal }) {
         assertFamily(family, device.name);
-        const found = await discover({ ...sessionOf(device, family, signal), previous: previous[family] });
+        const found = await discover({
+          ...sessionOf(interfaceConfig, { device, family, signal }),
+          previous: previous[family],
+        });
         previous[family] = found;
         return { address: found.address, server: formatTransportAddress(found.server), rttMs: found.rttMs };
       },
       async observeMapping(device, signal) {
         const family: Family = interfaceConfig.protocol === "ipv6" ? "ipv6" : "ipv4";
         const observation = await observeMapping({
-          ...sessionOf(device, family, signal),
+          ...sessionOf(interfaceConfig, { device, family, signal }),
           localPort: device.listenPort,
           localAddresses: localAddresses(device.name),
         });
         reportMapping(observation, { family, log: interfaceLog });
-        return summarizeMapping(observation);
+        return describeNat(observation, family);
       },
     };
   }
@@ -103,6 +134,8 @@ export async function openParts({ config: first, clock, log }: PartsOptions): Pr
     platform,
     stores: () => stores,
     forInterface,
+    sessionOf,
+    systemName: wireguard.systemName,
     async useConfig(next) {
       const before = stores;
       stores = openStores(next, { clock, before: { config, stores } });
@@ -127,8 +160,10 @@ function openStores(config: Config, { clock, before }: OpenStoresOptions): Reado
       const opened = before?.stores.get(instance.name);
       if (opened && isDeepStrictEqual(known, instance)) return [instance.name, opened];
       const { maxValueChars, expiresAfterMs } = plugins[instance.kind] ?? {};
-      const store = openStore(instance, { clock, directory: dirname(config.path) });
-      return [instance.name, { name: instance.name, store, dedup: instance.dedup, maxValueChars, expiresAfterMs }];
+      const counts = createStoreCounts();
+      const store = openStore(instance, { clock, counts, directory: dirname(config.path) });
+      const { name, dedup } = instance;
+      return [name, { name, store, dedup, maxValueChars, expiresAfterMs, counts }];
     }),
   );
 }
@@ -137,17 +172,20 @@ async function closeStores(stores: readonly NamedStore[]): Promise<void> {
   await Promise.all(stores.map(({ store }) => store.close?.()));
 }
 
-function openSocketOf(
+async function openSocketOf(
   platform: Platform,
   options: {
     readonly device: WireGuardDevice;
     readonly family: Family;
     readonly interfaceConfig: InterfaceConfig;
     readonly onDatagram: (datagram: Datagram) => void;
+    /** What the system calls the tunnel. */
+    readonly systemName: string;
+    readonly report: LeftOutReport;
   },
 ): Promise<ProbeSocket> {
-  const { device, family, interfaceConfig, onDatagram } = options;
-  return platform.openProbeSocket({
+  const { device, family, interfaceConfig, onDatagram, systemName, report } = options;
+  const socket = await platform.openProbeSocket({
     family,
     localPort: device.listenPort,
     firewallMark: device.firewallMark,
@@ -155,10 +193,13 @@ function openSocketOf(
     interfaces: interfaceConfig.listenInterfaces,
     listenDefaultRoute: interfaceConfig.listenDefaultRoute,
     fib: interfaceConfig.fib,
-    excludeInterface: device.name,
+    excludeInterface: systemName,
     match: stunMatch,
     onDatagram,
+    onSkipped: report.onSkipped,
   });
+  report.onOpen();
+  return socket;
 }
 
 /** Says at once what would else be found out by waiting: a host without any address of a family cannot send in it. */
@@ -170,7 +211,7 @@ function assertFamily(family: Family, device: string): void {
 }
 
 /** Addresses of this host that other hosts may see: not of loopback, not link-local, not of the tunnel itself. */
-function localAddresses(tunnel: string): readonly string[] {
+export function localAddresses(tunnel: string): readonly string[] {
   return Object.entries(networkInterfaces()).flatMap(([name, addresses = []]) =>
     name === tunnel
       ? []

@@ -3,12 +3,14 @@ import type { Clock } from "./clock.ts";
 import { isInSession } from "./convergence.ts";
 import { startHealthMonitor } from "./health/monitor.ts";
 import { createPingTarget, type ResolveTarget } from "./health/target.ts";
-import { lossOf } from "./health/verdict.ts";
+import { type Health, lossOf } from "./health/verdict.ts";
 import type { Log } from "./log.ts";
 import type { PeerState } from "./peer-state.ts";
 import type { Provoker } from "./provoke.ts";
 
 export interface PeerHealth {
+  /** What the pings to a peer say; undefined when it is not pinged, or not now. */
+  health(peer: PeerState): Health | undefined;
   /** The verdict of the pings to a peer; undefined when there is none. */
   verdict(peer: PeerState): "answered" | "missed" | undefined;
   /** Pings a peer at once, not at its next interval. */
@@ -70,6 +72,7 @@ export function startPeerHealth(
       if (verdict === "up" && isProbeable(config.name)) return "answered";
       return verdict === "down" ? "missed" : undefined;
     },
+    health: ({ config }) => monitor.health(config.name),
     probeNow: ({ config }) => monitor.probeNow(config.name),
     looked(monotonicMs) {
       for (const peer of suspects) peer.suspectedAtMs = monotonicMs;

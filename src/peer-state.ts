@@ -1,4 +1,5 @@
 /** What the daemon remembers about one peer of one interface, for as long as it runs. */
+import { type Activity, createActivity } from "./activity.ts";
 import type { TransportAddress } from "./address.ts";
 import type { PeerConfig } from "./config/types.ts";
 import type { Liveness, Observation, Trial } from "./convergence.ts";
@@ -13,6 +14,8 @@ export interface PeerState {
   readonly underWay: Set<string>;
   /** What was last written for this peer, by name of the store. */
   readonly published: Map<string, Publication>;
+  /** What happened, for people. */
+  readonly activity: Activity;
   /** Own sequence number, the last one used. */
   sequence?: number;
   /** Newest record accepted from the peer. */
@@ -36,5 +39,6 @@ export interface PeerState {
 }
 
 export function createPeerState(config: PeerConfig): PeerState {
-  return { config, found: [], underWay: new Set(), published: new Map(), liveness: "silent" };
+  const activity = createActivity();
+  return { config, found: [], underWay: new Set(), published: new Map(), activity, liveness: "silent" };
 }

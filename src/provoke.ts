@@ -4,7 +4,7 @@
  */
 import type { Family } from "./address.ts";
 import { parseIp } from "./address.ts";
-import type { Pinger, PingerOptions } from "./platform/types.ts";
+import type { Pinger } from "./platform/types.ts";
 
 /** How long an answer is waited for: long enough for a handshake and a round trip, and no more than that. */
 const ANSWER_TIMEOUT_MS = 2_000;
@@ -78,16 +78,13 @@ export interface Provoker {
 
 /** A provoker for one WireGuard interface. Its sockets are shared while requests are outstanding and closed after. */
 export function createProvoker(options: {
-  readonly interface: string;
-  openPinger(options: PingerOptions): Promise<Pinger>;
+  /** Opens a pinger of the interface as it is called at that moment. */
+  openPinger(family: Family): Promise<Pinger>;
 }): Provoker {
   const open = new Map<Family, { readonly pinger: Promise<Pinger>; users: number }>();
   return {
     async provoke({ family, target, timeoutMs = ANSWER_TIMEOUT_MS }, signal) {
-      const shared = open.get(family) ?? {
-        pinger: options.openPinger({ family, interface: options.interface }),
-        users: 0,
-      };
+      const shared = open.get(family) ?? { pinger: options.openPinger(family), users: 0 };
       open.set(family, shared);
       shared.users++;
       try {

@@ -1,11 +1,12 @@
 /**
  * What is published for a peer: the storage keys, the plain text inside the box, and the checks on what a peer published.
  *
- * Storage keys, box and the members `ipv4` and `ipv6` are STUNMESH-go's and frozen by test vectors. Two more members,
- * which STUNMESH-go ignores, protect against replay (docs/wire-formats.md):
+ * Storage keys, box and the members `ipv4` and `ipv6` are STUNMESH-go's and frozen by test vectors. It ignores the others
+ * (docs/wire-formats.md). Two protect against replay, one lets the peer explain why there is no connection:
  *   seq  a whole number that only grows, so that an older record is noticed
  *   dir  0 when the sender's public key is the lower one of the two, 1 when it is the higher, so that a record which was
  *        copied into the other direction's slot is noticed (the box itself is the same in both directions)
+ *   nat  how the sender's NAT maps
  */
 import { createHash } from "node:crypto";
 import {
@@ -25,10 +26,17 @@ export interface Direction {
   readonly receiverKey: Uint8Array;
 }
 
+const natClasses = ["eim", "dep", "none"] as const;
+
+/** How a NAT maps: endpoint-independent; per destination; there is no NAT. */
+export type NatClass = (typeof natClasses)[number];
+
 export interface PeerRecord {
   readonly endpoints: EndpointRecord;
   /** Missing in records of STUNMESH-go. */
   readonly sequence?: number;
+  /** Of the sender; missing when it is not known. */
+  readonly nat?: NatClass;
 }
 
 /** Where `senderKey` publishes for `receiverKey`: 40 hexadecimal characters, SHA-1 of the two keys. */
@@ -37,8 +45,8 @@ export function storageKey({ senderKey, receiverKey }: Direction): string {
 }
 
 /**
- * Seals `record` for the receiver. Members beyond STUNMESH-go's are left out, `seq` first, when the sealed text would
- * be longer than `maxChars`.
+ * Seals `record` for the receiver. Members beyond STUNMESH-go's are left out, `nat` first, then `seq`, then `dir`, when
+ * the sealed text would be longer than `maxChars`.
  */
 export function sealRecord(
   record: PeerRecord,
@@ -47,7 +55,8 @@ export function sealRecord(
   const { maxChars = Number.POSITIVE_INFINITY } = options;
   const addresses = encodeAddresses(record.endpoints);
   const dir = directionBit(options);
-  const candidates = [{ ...addresses, seq: record.sequence, dir }, { ...addresses, dir }, addresses];
+  const { sequence: seq, nat } = record;
+  const candidates = [{ ...addresses, seq, dir, nat }, { ...addresses, seq, dir }, { ...addresses, dir }, addresses];
   const texts = candidates.map((candidate) => JSON.stringify(candidate));
   const plain = texts.find((text) => sealedChars(text.length) <= maxChars) ?? JSON.stringify(addresses);
   return sealBox(Buffer.from(plain), { privateKey: options.privateKey, peerPublicKey: options.receiverKey });
@@ -58,9 +67,25 @@ export function sealRecord(
  * member and why) or RECORD_REFLECTED (it is our own record, put into the peer's place).
  */
 export function openRecord(sealed: string, options: Direction & { readonly privateKey: Uint8Array }): PeerRecord {
-  const plain = openBox(sealed, { privateKey: options.privateKey, peerPublicKey: options.senderKey });
+  return openWith(options.senderKey, { sealed, ...options });
+}
+
+/** The same for what this side published itself, which opens with the receiver's key as well. */
+export function openOwnRecord(sealed: string, options: Direction & { readonly privateKey: Uint8Array }): PeerRecord {
+  return openWith(options.receiverKey, { sealed, ...options });
+}
+
+interface Sealed extends Direction {
+  readonly sealed: string;
+  readonly privateKey: Uint8Array;
+}
+
+function openWith(peerPublicKey: Uint8Array, { sealed, ...options }: Sealed): PeerRecord {
+  const plain = openBox(sealed, { privateKey: options.privateKey, peerPublicKey });
   const members = parseMembers(Buffer.from(plain).toString("utf8"));
   const { seq, dir } = members;
+  // Only for people: a value that a later version may know is no reason to refuse the addresses.
+  const nat = natClasses.find((known) => known === members.nat);
   if (dir !== undefined && dir !== directionBit(options)) {
     throw new StunmeshError("RECORD_REFLECTED", "Cannot use a record: this interface published it itself");
   }
@@ -72,6 +97,7 @@ export function openRecord(sealed: string, options: Direction & { readonly priva
   return {
     endpoints: { ...(ipv4 && { ipv4 }), ...(ipv6 && { ipv6 }) },
     ...(seq !== undefined && { sequence: seq }),
+    ...(nat && { nat }),
   };
 }
 

@@ -146,6 +146,9 @@ export function createSettler(deps: SettleDeps): Settler {
         { peer: name, endpoint: formatTransportAddress(decision.endpoint), ...(previous && { previous }) },
         "endpoint set",
       );
+      const from = sameTransportAddress(decision.endpoint, peer.fallback) ? "remembered" : "record";
+      peer.activity.written = { endpoint: decision.endpoint, from };
+      peer.activity.counters.endpointWrites++;
     }
     if (endpoint && decision.action !== "leave" && !sameTransportAddress(endpoint, peer.trial?.endpoint)) {
       peer.trial = { endpoint, sinceMs: clock.monotonic() };

@@ -119,7 +119,10 @@ export interface PeerStatus {
   readonly publishError?: FailureStatus;
   readonly fetch?: { readonly at: string; readonly result: "changed" | "unchanged" | "absent" | "failed" };
   readonly fetchError?: FailureStatus;
-  /** The next turn that is planned, and what for. Missing while one is under way. */
+  /**
+   * The next turn that is planned, and what for (publishing.ts: `interval`, `poll`, `change`, `failure`). Missing while one
+   * is under way.
+   */
   readonly next?: { readonly at: string; readonly reason: string };
   readonly busy: boolean;
   readonly plugins: readonly string[];
@@ -128,8 +131,10 @@ export interface PeerStatus {
 
 /** Since the daemon started. */
 export interface PeerCounters {
+  /** Writes to stores, failed ones too. */
   readonly publishes: number;
   readonly publishFailures: number;
+  /** Looks at stores, failed ones too. */
   readonly fetches: number;
   readonly fetchFailures: number;
   readonly endpointWrites: number;
@@ -145,5 +150,6 @@ export interface StoreStatus {
   readonly failures: number;
   /** Of all calls together, seconds. */
   readonly seconds: number;
+  /** The last failure, also when calls went well after it. */
   readonly lastError?: FailureStatus;
 }

@@ -25,15 +25,18 @@ interface Rule {
 
 const leaves = ["address", "clock", "errors", "log", "log-level", "version"];
 /** What the seams are: types, and no code. */
-const seams = ["config/types", "platform/types", "plugins/types", "wg/types"];
+const seams = ["config/types", "platform/types", "plugins/types", "status", "wg/types"];
 /** Policy and small tools: no file, socket or process is behind them. */
 const pure = [
+  "activity",
   "box",
   "convergence",
   "deadline",
   "debounce",
   "diagnosis",
+  "events",
   "failures",
+  "left-out",
   "publishing",
   "record",
   "resume",
@@ -46,17 +49,24 @@ const oneInterface = [
   "device-look",
   "exchange",
   "interface-loop",
+  "interface-status",
   "nat",
   "own-address",
+  "peer-change",
   "peer-health",
   "peer-state",
+  "peer-status",
   "provoke",
   "reachability",
   "remember",
   "select-record",
   "settle",
   "store-watch",
+  "turns",
 ];
+
+/** What the operating systems share. */
+const platformTools = ["platform/echo", "platform/frame", "platform/native", "platform/pcap", "platform/renewal"];
 
 /** Who may import whom. `name` is a file or a folder below src. The first rules are the bottom. */
 const rules: readonly Rule[] = [
@@ -66,8 +76,8 @@ const rules: readonly Rule[] = [
   { files: ["clock"], may: [] },
   { files: ["errors"], may: [] },
   { files: ["version"], may: [] },
-  { files: ["config/types", "platform/types", "plugins/types", "wg/types"], may: [], mayTypes: leaves },
-  { files: pure, may: leaves },
+  { files: seams, may: [], mayTypes: leaves },
+  { files: pure, may: leaves, mayTypes: ["status"] },
   // The folders below do not know each other: what they need of each other they are handed.
   { files: ["stun"], may: ["address", "errors", "deadline"], mayTypes: ["clock", "log", "platform/types"] },
   { files: ["wg"], may: ["address", "errors", "deadline"], mayTypes: ["clock", "wg/types"] },
@@ -81,15 +91,32 @@ const rules: readonly Rule[] = [
   },
   { files: ["platform/native"], may: ["errors"], mayTypes: ["clock"] },
   { files: ["platform/bpf", "platform/frame"], may: ["address", "errors"] },
+  { files: ["platform/renewal"], may: ["errors"], mayTypes: ["clock"] },
   {
-    files: ["platform/pcap"],
-    may: ["address", "errors", "platform/bpf", "platform/frame", "platform/native"],
+    files: ["platform/echo"],
+    may: ["address", "platform/frame", "platform/native"],
     mayTypes: ["clock", "platform/types"],
   },
-  ...["linux", "freebsd", "darwin"].map((os) => ({
-    files: [`platform/${os}`],
-    may: ["address", "errors", "platform/bpf", "platform/frame", "platform/native", "platform/pcap"],
+  {
+    files: ["platform/pcap"],
+    may: ["address", "deadline", "errors", "platform/bpf", "platform/frame", "platform/native"],
     mayTypes: ["clock", "platform/types"],
+  },
+  {
+    files: ["platform/bsd"],
+    may: ["address", "deadline", "errors", ...platformTools],
+    mayTypes: ["clock", "platform/types"],
+  },
+  {
+    files: ["platform/linux"],
+    may: ["address", "errors", "platform/bpf", ...platformTools],
+    mayTypes: ["clock", "platform/types"],
+  },
+  // One rule each: no operating system knows another.
+  ...["freebsd", "darwin"].map((os) => ({
+    files: [`platform/${os}`],
+    may: ["errors", "platform/bsd"],
+    mayTypes: ["address", "clock", "platform/types", "platform/pcap/types"],
   })),
   {
     files: ["platform/index"],
@@ -103,19 +130,30 @@ const rules: readonly Rule[] = [
   },
   { files: ["claims"], may: [...leaves, "state"] },
   {
-    files: ["daemon"],
-    may: [...leaves, ...pure, "interface-loop"],
-    mayTypes: [...seams, "claims", "parts", "peer-state"],
+    files: ["hooks"],
+    may: [...leaves, ...pure, "plugins/child", "plugins/scrub"],
+    mayTypes: [...seams, "peer-change"],
+  },
+  { files: ["notify"], may: [...leaves, "platform/native"] },
+  {
+    files: ["daemon", "daemon-status"],
+    may: [...leaves, ...pure, "interface-loop", "peer-status"],
+    mayTypes: [...seams, "claims", "exchange", "parts", "peer-change", "peer-state"],
   },
   {
     files: ["parts"],
-    may: [...leaves, ...pure, ...oneInterface, "platform/index", "plugins/index", "stun", "wg/index"],
+    may: [...leaves, ...pure, ...oneInterface, "platform/index", "plugins/index", "stun", "wg/index", "wg/system-name"],
     mayTypes: seams,
   },
   {
     files: ["control"],
     may: [...leaves, ...pure],
     mayTypes: [...seams, ...oneInterface, "daemon", "health"],
+  },
+  {
+    files: ["doctor"],
+    may: [...leaves, ...pure, "nat", "parts", "platform/native", "select-record", "state", "stun"],
+    mayTypes: [...seams, "exchange"],
   },
   {
     files: ["cli"],
@@ -127,7 +165,10 @@ const rules: readonly Rule[] = [
       "cycle",
       "parts",
       "daemon",
+      "doctor",
       "claims",
+      "hooks",
+      "notify",
       "state/directory",
       "remember",
       "plugins/index",
@@ -221,9 +262,7 @@ const forbiddenNames = [
 ];
 const MAX_LINES = 250;
 /** Longer files, with the reason why they are still one idea. */
-const longFiles: Readonly<Record<string, string>> = {
-  "interface-loop": "the loop of one interface; what it does at each step is in files of its own",
-};
+const longFiles: Readonly<Record<string, string>> = {};
 
 const src = join(repositoryRoot, "src");
 const files = readdirSync(src, { recursive: true, encoding: "utf8" })

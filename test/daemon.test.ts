@@ -22,7 +22,7 @@ async function start() {
   for (const name of names) world.connect(hosts.get(name)!, far.get(name)!);
   const store = createFaultyStore(clock);
   const stop = new AbortController();
-  const seen = { discoveries: new Map<string, number>(), ignored: [] as (readonly string[])[], claimed: [""] };
+  const seen = { discoveries: new Map<string, number>(), isIgnored: (_name: string) => false, claimed: [""] };
   let onNetwork: (change: NetworkChange) => void = () => undefined;
 
   const config = (some: Partial<Config> = {}): Config => ({
@@ -66,9 +66,9 @@ async function start() {
     name: "linux",
     openProbeSocket: () => Promise.reject(new Error("not used")),
     openPinger: () => Promise.reject(new Error("not used")),
-    async watchNetwork(onChange, { ignore = [] } = {}) {
+    async watchNetwork(onChange, { isIgnored = () => false } = {}) {
       onNetwork = onChange;
-      seen.ignored.push(ignore);
+      seen.isIgnored = isIgnored;
       return { close: async () => undefined };
     },
   };
@@ -78,7 +78,14 @@ async function start() {
       seen.claimed = [...kept];
     },
   };
-  const parts = { platform, forInterface, useConfig: async () => async () => undefined };
+  const parts = {
+    platform,
+    forInterface,
+    useConfig: async () => async () => undefined,
+    stores: () => new Map(),
+    // As on macOS, where an interface may have another name than its configuration.
+    systemName: (name: string) => name.replace("wg", "utun"),
+  };
   const daemon = await startDaemon(config(), { clock, log, parts, claims, signal: stop.signal });
   const ended = daemon.ended.then(
     () => undefined,
@@ -116,7 +123,7 @@ test("reload() leaves alone what did not change, restarts what did, and ends wha
   await daemon.reload(config({ interfaces: [wg0!] }));
   assert.equal(log.find("interface removed", "info")[0]?.interface, "wg1");
   assert.deepEqual(seen.claimed, ["wg0"]);
-  assert.deepEqual(seen.ignored.at(-1), ["wg0"]);
+  assert.deepEqual(["utun0", "utun1", "wg0", "em0"].map(seen.isIgnored), [true, false, false, false]);
   stop.abort();
   assert.equal(await ended, undefined);
 });

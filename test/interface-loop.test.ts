@@ -74,7 +74,7 @@ function startDaemon(clock: FakeClock, options: StartOptions): Daemon {
         if (!host.stun || !address) throw new StunmeshError("STUN_NO_ANSWER", "Cannot discover: no answer");
         return { address, server: "198.51.100.10:3478", rttMs: 10 };
       },
-      observeMapping: async () => mapping,
+      observeMapping: async () => mapping && { family: "ipv4", mapping, behavior: mapping },
       stores: new Map([["store", { name: "store", store, dedup, expiresAfterMs: options.expiresAfterMs }]]),
       clock,
       log,

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { reportMapping, summarizeMapping } from "../src/nat.ts";
+import { createNatWatch, describeNat, mappingOf, natClassOf, reportMapping, summarizeMapping } from "../src/nat.ts";
 import { judgeMapping, type MappingSample } from "../src/stun/mapping.ts";
+import { createFakeClock } from "./fakes/clock.ts";
+import { createReading } from "./fakes/device.ts";
 import { createFakeLog } from "./fakes/log.ts";
 
 const LOCAL = "192.168.1.5";
@@ -62,3 +64,44 @@ for (const { name, seen, summary, level, message } of cases) {
     assert.equal(line?.family, "ipv4");
   });
 }
+
+test("describeNat says in words what was seen, and of which scope the address is", () => {
+  assert.deepEqual(describeNat(observe("203.0.113.7", [51820, 51820]), "ipv4"), {
+    family: "ipv4",
+    mapping: "endpoint-independent",
+    behavior: "endpoint-independent",
+    preservesPort: true,
+    scope: "public",
+  });
+  assert.equal(describeNat(observe(LOCAL, [51820, 51820]), "ipv4").behavior, "no NAT");
+  assert.equal(describeNat(observe("100.64.0.9", [1, 2]), "ipv4").scope, "cgnat");
+  assert.equal(describeNat(observe("203.0.113.7", [40001]), "ipv4").mapping, undefined);
+});
+
+test("natClassOf and mappingOf are inverse", () => {
+  for (const mapping of ["endpoint-independent", "destination-dependent", "no NAT", undefined] as const) {
+    assert.equal(mappingOf(natClassOf(mapping)), mapping);
+  }
+});
+
+test("createNatWatch keeps the last observation, also when the next one fails", async () => {
+  const clock = createFakeClock();
+  const log = createFakeLog();
+  let fails = false;
+  const report = describeNat(observe("203.0.113.7", [40001, 40001]), "ipv4");
+  const watch = createNatWatch({
+    clock,
+    log,
+    signal: new AbortController().signal,
+    run: async () => (fails ? Promise.reject(new Error("no answer")) : report),
+  });
+  const device = createReading();
+  assert.equal(watch.current(), undefined);
+  await clock.advance(5);
+  await watch.observe(device);
+  fails = true;
+  await clock.advance(5);
+  await watch.observe(device);
+  assert.deepEqual(watch.current(), { report, atMs: 5 });
+  assert.equal(log.find("NAT could not be observed", "warn").length, 1);
+});

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Family } from "../src/address.ts";
 import { StunmeshError } from "../src/errors.ts";
-import type { Pinger, PingerOptions } from "../src/platform/types.ts";
+import type { Pinger } from "../src/platform/types.ts";
 import { createProvoker, selectProvokeTarget } from "../src/provoke.ts";
 
 const { signal } = new AbortController();
@@ -75,7 +75,7 @@ for (const { name, ping, allowed, expected } of targets) {
 
 /** Pingers whose requests the test answers. */
 function createPingers() {
-  const opened: PingerOptions[] = [];
+  const opened: Family[] = [];
   const answers: ((rttMs: number | undefined) => void)[] = [];
   const asked: string[] = [];
   let open = 0;
@@ -88,8 +88,8 @@ function createPingers() {
     failWith(failure: unknown) {
       error = failure;
     },
-    async openPinger(options: PingerOptions): Promise<Pinger> {
-      opened.push(options);
+    async openPinger(family: Family): Promise<Pinger> {
+      opened.push(family);
       await Promise.resolve();
       if (error !== undefined) throw error;
       open++;
@@ -108,9 +108,9 @@ function createPingers() {
 
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-test("provoke pings behind its interface and hands on the round-trip time", async () => {
+test("provoke pings and hands on the round-trip time", async () => {
   const pingers = createPingers();
-  const provoker = createProvoker({ interface: "wg7", openPinger: pingers.openPinger });
+  const provoker = createProvoker(pingers);
   const first = provoker.provoke({ family: "ipv4", target: "10.99.0.2" }, signal);
   await settled();
   pingers.answers[0]?.(12.5);
@@ -120,21 +120,18 @@ test("provoke pings behind its interface and hands on the round-trip time", asyn
   pingers.answers[1]?.(undefined);
   assert.equal(await second, undefined);
   assert.deepEqual(pingers.asked, ["10.99.0.2 2000", "10.99.0.2 700"]);
-  assert.deepEqual(pingers.opened[0], { family: "ipv4", interface: "wg7" });
+  assert.deepEqual(pingers.opened, ["ipv4", "ipv4"]);
 });
 
 test("requests at the same time share one pinger of their family, closed after the last", async () => {
   const pingers = createPingers();
-  const provoker = createProvoker({ interface: "wg0", openPinger: pingers.openPinger });
+  const provoker = createProvoker(pingers);
   const requests = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map((target) =>
     provoker.provoke({ family: "ipv4", target }, signal),
   );
   const other = provoker.provoke({ family: "ipv6", target: "fd00::1" }, signal);
   await settled();
-  assert.deepEqual(
-    pingers.opened.map(({ family }) => family),
-    ["ipv4", "ipv6"],
-  );
+  assert.deepEqual(pingers.opened, ["ipv4", "ipv6"]);
   pingers.answers[0]?.(1);
   pingers.answers[1]?.(undefined);
   await requests[0];
@@ -149,7 +146,7 @@ test("requests at the same time share one pinger of their family, closed after t
 
 test("a pinger that cannot be opened fails all who wait for it, and is opened anew for the next", async () => {
   const pingers = createPingers();
-  const provoker = createProvoker({ interface: "wg0", openPinger: pingers.openPinger });
+  const provoker = createProvoker(pingers);
   pingers.failWith(new StunmeshError("PERMISSION_DENIED", "Cannot open a socket: CAP_NET_RAW is missing"));
   const requests = ["10.0.0.1", "10.0.0.2"].map((target) => provoker.provoke({ family: "ipv4", target }, signal));
   for (const request of requests) await assert.rejects(request, { code: "PERMISSION_DENIED" });

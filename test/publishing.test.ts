@@ -55,3 +55,10 @@ test("unchanged addresses are due before the store forgets them, and after 6 h i
   assert.equal(due({ expiresAfterMs: HOUR_MS, monotonicMs: HOUR_MS / 2 }), true);
   assert.equal(due({ expiresAfterMs: 100 * HOUR_MS, monotonicMs: 6 * HOUR_MS }), true);
 });
+
+test("a NAT that was found out after publishing is told when the peer is looked for, once", () => {
+  assert.equal(due({ nat: "dep" }), true);
+  assert.equal(due({ nat: "dep", published: { endpoints: own, nat: "dep", atMs: 0 } }), false);
+  assert.equal(due({ nat: undefined, published: { endpoints: own, nat: "dep", atMs: 0 } }), false);
+  for (const occasion of ["interval", "change"] as const) assert.equal(due({ nat: "dep", occasion }), false, occasion);
+});

@@ -215,6 +215,31 @@ test("sealRecord() leaves out its own members when the sealed text would be too 
   assert.equal(seal(longest).length, 258);
 });
 
+test("sealRecord() tells how the own NAT maps, and leaves that out first", () => {
+  const own = endpoints({ ipv4: "203.0.113.10:40001" });
+  const seal = (maxChars?: number) =>
+    plainOf(
+      sealRecord(
+        { endpoints: own, sequence: 1_700_000_000, nat: "eim" },
+        { ...fromA, privateKey: a.privateKey, maxChars },
+      ),
+    );
+  const full = seal();
+  assert.match(full, /^\{"ipv4":"203\.0\.113\.10:40001","seq":1700000000,"dir":[01],"nat":"eim"\}$/);
+  const chars = (text: string) => 2 * (40 + text.length);
+  const shorter = full.replace(',"nat":"eim"', "");
+  assert.equal(seal(chars(full)), full);
+  assert.equal(seal(chars(full) - 1), shorter);
+  assert.equal(seal(chars(shorter) - 1), shorter.replace(/"seq":\d+,/, ""));
+});
+
+test("openRecord() reads how the peer's NAT maps, and ignores what it does not know of it", () => {
+  const read = (nat: string) =>
+    openRecord(sealPlain(`{"ipv4":"203.0.113.10:1","nat":${nat}}`), { ...fromA, privateKey: b.privateKey }).nat;
+  for (const known of ["eim", "dep", "none"] as const) assert.equal(read(JSON.stringify(known)), known);
+  for (const unknown of ['"adf"', '"EIM"', "7", "null", "{}", '""']) assert.equal(read(unknown), undefined, unknown);
+});
+
 test("checkFresh() refuses an older sequence number and takes the same one again", () => {
   const record = { endpoints: endpoints({ ipv4: "203.0.113.10:40001" }), sequence: 100 };
   assert.throws(

@@ -1,14 +1,13 @@
 /** `stunmesh-ts store test <plugin>`: writes, reads back and times a throw-away value, and says what is wrong. */
 import { randomBytes } from "node:crypto";
 import { systemClock } from "../clock.ts";
+import { readBack, throwAwayValue } from "../doctor/round-trip.ts";
 import { describeError, errorCode, errorKinds, StunmeshError } from "../errors.ts";
 import { openParts } from "../parts.ts";
 import type { Store } from "../plugins/types.ts";
 import { type CommonOptions, load } from "./load.ts";
 
-/** A store may need a moment until what was written can be read: DNS and DHTs do. */
 const READ_BACK_TIMEOUT_MS = 20_000;
-const READ_BACK_EVERY_MS = 500;
 
 export interface StoreTestOptions extends CommonOptions {
   /** Name of the plugin in the configuration. */
@@ -32,17 +31,16 @@ export async function testStore(options: StoreTestOptions, signal: AbortSignal):
 }
 
 async function roundTrip(store: Store, signal: AbortSignal): Promise<number> {
-  // As long and as random as a real one, under a key that no pair of hosts has.
   const key = randomBytes(20).toString("hex");
-  const value = randomBytes(69).toString("hex");
+  const value = throwAwayValue();
   try {
     const startMs = systemClock.monotonic();
     await store.set(key, value, signal);
     const setMs = systemClock.monotonic();
     console.log(`write  ok      ${Math.round(setMs - startMs)} ms`);
-    const readBack = await waitForValue(store, { key, value, signal });
+    const isBack = await readBack(store, { key, value, timeoutMs: READ_BACK_TIMEOUT_MS, clock: systemClock, signal });
     const getMs = systemClock.monotonic();
-    if (!readBack) {
+    if (!isBack) {
       console.log(
         `read   FAILED  what was written does not come back within ${READ_BACK_TIMEOUT_MS / 1000} s: does the store keep what it takes, and is it read where it is written?`,
       );
@@ -54,17 +52,5 @@ async function roundTrip(store: Store, signal: AbortSignal): Promise<number> {
     if (signal.aborted) throw error;
     console.log(`FAILED ${describeError(error)}`);
     return errorKinds[errorCode(error) ?? "STORE_FAILED"].exitCode;
-  }
-}
-
-async function waitForValue(
-  store: Store,
-  { key, value, signal }: { readonly key: string; readonly value: string; readonly signal: AbortSignal },
-): Promise<boolean> {
-  const endMs = systemClock.monotonic() + READ_BACK_TIMEOUT_MS;
-  for (;;) {
-    if ((await store.get(key, signal)).includes(value)) return true;
-    if (systemClock.monotonic() > endMs) return false;
-    await systemClock.sleep(READ_BACK_EVERY_MS, signal);
   }
 }

@@ -24,6 +24,8 @@ const nanosecondsPerUnit: Readonly<Record<string, number>> = {
 
 const term = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g;
 const whole = /^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+$/;
+/** What an editor is told: without the sign, which is only recognized to be refused. */
+export const durationPattern = whole.source.replace("[+-]?", "");
 const bareNumber = /^[+-]?(?:\d+\.?\d*|\.\d+)$/;
 
 type ParsedDuration = { readonly ms: number } | { readonly problem: string };

@@ -7,8 +7,11 @@
  */
 import * as z from "zod";
 import { parseIp } from "../address.ts";
-import { parseDuration } from "./duration.ts";
+import { durationPattern, parseDuration } from "./duration.ts";
 import { quoteValue } from "./report.ts";
+
+/** Mark of a list that may be written as its only item. */
+export const ONE_OR_MORE = "oneOrMore";
 
 /** Words of a boolean, in any case, beside YAML's own true and false. */
 const booleanWords: Readonly<Record<string, boolean>> = {
@@ -57,7 +60,8 @@ export function textListField(what = "a list of texts") {
 export function namesField(what: string) {
   return z.preprocess(
     (value) => (value === "" ? [] : typeof value === "string" || typeof value === "number" ? [value] : value),
-    z.array(textField(what), { error: wanted(what) }),
+    // One name alone is what most files have, so an editor is told of that too (json-schema.ts).
+    z.array(textField(what), { error: wanted(what) }).meta({ [ONE_OR_MORE]: true }),
   );
 }
 
@@ -88,13 +92,13 @@ export function durationField() {
       error: ({ input }) =>
         typeof input === "number" ? durationProblem(String(input)) : wanted("a duration such as 30s or 10m")({ input }),
     })
+    .meta({ pattern: durationPattern, examples: ["500ms", "30s", "1m30s", "10m"] })
     .transform((text, context) => {
       const duration = parseDuration(text);
       if ("ms" in duration) return duration.ms;
       context.issues.push({ code: "custom", message: duration.problem, input: text });
       return z.NEVER;
-    })
-    .meta({ examples: ["500ms", "30s", "1m30s", "10m"] });
+    });
 }
 
 /** A WireGuard public key: 32 bytes in strict base64. */
@@ -102,6 +106,7 @@ export function publicKeyField() {
   const what = "a WireGuard public key (32 bytes in base64: 44 characters, as wg pubkey prints it)";
   return z
     .string({ error: ({ input }) => (input === undefined ? `missing: ${what} wanted` : `must be ${what}`) })
+    .meta({ pattern: "^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$" })
     .transform((text, context) => {
       const bytes = decodePublicKey(text);
       if (bytes) return bytes;
@@ -133,6 +138,18 @@ export function pathField() {
     z
       .string({ error })
       .regex(/^\/[^\p{Cc}]{0,1000}$/u, { error })
+      .optional(),
+  );
+}
+
+/** An absolute path that fits the address of a Unix socket, or "off"; an empty text is none. */
+export function socketField() {
+  const error = wanted("an absolute path of at most 90 characters, such as /run/stunmesh-ts/control.sock, or off");
+  return z.preprocess(
+    (value) => (value === "" ? undefined : toBoolean(value) === false ? "off" : value),
+    z
+      .string({ error })
+      .regex(/^(?:off|\/[^\p{Cc}]{1,89})$/u, { error })
       .optional(),
   );
 }

@@ -4,6 +4,7 @@
  */
 import { isMapping } from "./document.ts";
 import type { ConfigPath } from "./report.ts";
+import { asReference } from "./secrets.ts";
 
 export interface LiteralSecret {
   readonly path: ConfigPath;
@@ -20,7 +21,8 @@ const urlPassword = /^[a-z][a-z0-9+.-]*:\/\/[^/?#@\s]*:([^/?#@\s]+)@/i;
 /** The secrets inside a plugin's options, as they stand in the file. */
 export function findLiteralSecrets(options: unknown, path: ConfigPath): readonly LiteralSecret[] {
   if (Array.isArray(options)) return options.flatMap((item, index) => findInItem(options, { item, index, path }));
-  if (!isMapping(options)) return [];
+  // `{ credential: NAME }`: the name has the key of a secret, and is none.
+  if (!isMapping(options) || asReference(options)) return [];
   return Object.entries(options).flatMap(([key, value]) => {
     const entryPath = [...path, key];
     if (typeof value === "number" && isSecretName(key)) return [{ path: entryPath, value: String(value) }];

@@ -3,6 +3,7 @@
  * no further check.
  */
 import { parseDocument } from "./document.ts";
+import { selectHooks } from "./hooks.ts";
 import { reportIssues } from "./issues.ts";
 import { cleanKeys } from "./keys.ts";
 import { type PluginChoice, type PluginSchemas, readPluginOptions } from "./plugin-options.ts";
@@ -10,7 +11,7 @@ import { checkReferences, selectPlugins } from "./references.ts";
 import { type ConfigWarning, createReport } from "./report.ts";
 import { type FileConfig, fileSchema } from "./schema.ts";
 import type { ResolveSecret } from "./secrets.ts";
-import type { Config, InterfaceConfig, PeerConfig, PingConfig } from "./types.ts";
+import type { Config, ControlConfig, InterfaceConfig, PeerConfig, PingConfig } from "./types.ts";
 
 export interface ParsedConfig {
   readonly config: Config;
@@ -26,11 +27,20 @@ export interface ParseOptions {
   readonly lenient?: boolean;
   /** The file can be read by others than its owner: a secret in it is warned about. */
   readonly readableByOthers?: boolean;
+  /** Everybody on the machine may write to the file. @default false */
+  readonly writableByAll?: boolean;
 }
 
 /** Parses and checks a configuration. Throws CONFIG_INVALID, or SECRET_UNREADABLE when nothing else is wrong. */
 export async function parseConfig(text: string, options: ParseOptions): Promise<ParsedConfig> {
-  const { path, pluginSchemas, resolveSecret, lenient = false, readableByOthers = false } = options;
+  const {
+    path,
+    pluginSchemas,
+    resolveSecret,
+    lenient = false,
+    readableByOthers = false,
+    writableByAll = false,
+  } = options;
   const { root, locate } = parseDocument(text, path);
   const report = createReport({ file: path, locate, lenient });
 
@@ -46,6 +56,12 @@ export async function parseConfig(text: string, options: ParseOptions): Promise<
 
   if (file.data.stun.isDefault) {
     report.warn(["stun"], "no STUN server given: stun.l.google.com:19302 is used");
+  }
+  if (writableByAll) {
+    report.warn(
+      [],
+      "everybody may write to this file, and have programs run with the rights of this one: chmod 600 it",
+    );
   }
   const [secret] = literalSecrets;
   if (readableByOthers && secret) {
@@ -66,6 +82,7 @@ function createConfig(
     refreshIntervalMs: file.refresh_interval,
     pollIntervalMaxMs: file.poll_interval_max,
     ...(file.state_directory !== undefined && { stateDirectory: file.state_directory }),
+    ...(file.control && { control: createControl(file.control) }),
     log: { level: file.log.level, ...(file.log.format && { format: file.log.format }) },
     stun: { servers: file.stun.servers },
     health: { fixedRetries: file.ping_monitor.fixed_retries },
@@ -76,7 +93,24 @@ function createConfig(
       const { dedup, timeout, concurrency } = block;
       return [{ name, ...choice, dedup, timeoutMs: timeout, concurrency }];
     }),
+    ...(file.metrics?.listen && { metrics: file.metrics.listen }),
+    ...createHooks(file),
   };
+}
+
+/** What a peer says itself wins over what is said for all, event by event. */
+function createHooks({ interfaces, hooks: all }: FileConfig): Pick<Config, "hooks"> {
+  const hooks = Object.entries(interfaces).flatMap(([name, { peers }]) =>
+    Object.entries(peers).flatMap(([peer, { hooks: own }]) => {
+      const selected = selectHooks(own, all);
+      return selected ? [{ interface: name, peer, hooks: selected }] : [];
+    }),
+  );
+  return hooks.length > 0 ? { hooks } : {};
+}
+
+function createControl({ socket, group }: NonNullable<FileConfig["control"]>): ControlConfig {
+  return { ...(socket !== undefined && { socket }), ...(group !== undefined && { group }) };
 }
 
 type InterfaceBlock = FileConfig["interfaces"][string];

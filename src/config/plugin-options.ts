@@ -40,7 +40,7 @@ interface PluginOptions {
 const commonKeys = new Set(Object.keys(pluginBlock.shape));
 
 /** Not builtins: written as `type: exec`, never as `name: exec`. */
-const commandKinds = new Set(["exec", "shell"]);
+export const commandKinds: ReadonlySet<string> = new Set(["exec", "shell"]);
 
 /** Checks every block of `plugins`; errors go to the report. */
 export async function readPluginOptions(plugins: unknown, context: PluginContext): Promise<PluginOptions> {

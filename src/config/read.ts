@@ -37,6 +37,7 @@ export async function readConfig(options: ReadConfigOptions): Promise<ParsedConf
     resolveSecret: createSecretReader({ directory: dirname(path), env: options.env }),
     lenient: options.lenient ?? false,
     readableByOthers: (mode & 0o044) !== 0,
+    writableByAll: (mode & 0o002) !== 0,
   });
 }
 

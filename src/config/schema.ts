@@ -2,8 +2,8 @@
  * Every key of the configuration file, its default and its meaning: the one table that reading, the JSON schema and the
  * tests of docs/configuration.md and config.example.yaml go by.
  *
- * Keys, and what they accept, are those of STUNMESH-go; `poll_interval_max`, `state_directory`, and a plugin's `timeout`
- * and `concurrency`, are this program's own. What plugins add to their blocks is in their own schemas.
+ * Keys, and what they accept, are those of STUNMESH-go; `poll_interval_max`, `state_directory`, `control`, `metrics`, `hooks`,
+ * and a plugin's `timeout` and `concurrency`, are this program's own. What plugins add to their blocks is in their own schemas.
  */
 import * as z from "zod";
 import {
@@ -15,10 +15,13 @@ import {
   namesField,
   pathField,
   publicKeyField,
+  socketField,
   textField,
   textListField,
   toBoolean,
 } from "./fields.ts";
+import { hooksBlock } from "./hooks.ts";
+import { listenField } from "./listen.ts";
 import { quoteValue } from "./report.ts";
 import { mergeServers } from "./servers.ts";
 
@@ -60,12 +63,25 @@ const log = z.strictObject({
     .meta({ description: "console: for people; json: one object per line. Default: console on a terminal, else json" }),
 });
 
+const control = z.strictObject({
+  socket: socketField().optional().meta({
+    description: "Path of the control socket, or off. Default: in $RUNTIME_DIRECTORY, else the system's place for such things",
+  }),
+  group: textField("the name or the number of a group")
+    .optional()
+    .meta({ description: "Group that may use the control socket. Default: that of the daemon" }),
+});
+
 const stun = z
   .strictObject({
     address: textField("host:port of a STUN server").optional().meta({ description: "One server; comes first" }),
     addresses: textListField("a list of host:port").optional().meta({ description: "STUN servers, host:port" }),
   })
   .transform(mergeServers);
+
+const metrics = z.strictObject({
+  listen: listenField().optional().meta({ description: "host:port to answer GET /metrics on, for Prometheus" }),
+});
 
 const pingMonitor = z.strictObject({
   interval: durationField().prefault("1s").meta({ description: "Time between two pings of a peer" }),
@@ -75,12 +91,19 @@ const pingMonitor = z.strictObject({
     .meta({ description: "Retries every 2 s before the time between them grows" }),
 });
 
-const ping = z.strictObject({
-  enabled: booleanField().prefault(false).meta({ description: "Watch this peer by pinging it through the tunnel" }),
-  target: hostField().optional().meta({ description: "What to ping: the peer's address inside the tunnel" }),
-  interval: durationField().optional().meta({ description: "Default: ping_monitor.interval" }),
-  timeout: durationField().optional().meta({ description: "Default: ping_monitor.timeout" }),
-});
+const ping = z
+  .strictObject({
+    enabled: booleanField().prefault(false).meta({ description: "Watch this peer by pinging it through the tunnel" }),
+    target: hostField().optional().meta({ description: "What to ping: the peer's address inside the tunnel" }),
+    interval: durationField().optional().meta({ description: "Default: ping_monitor.interval" }),
+    timeout: durationField().optional().meta({ description: "Default: ping_monitor.timeout" }),
+  })
+  .meta({
+    // For editors; reading says it better (references.ts).
+    if: { properties: { enabled: { const: true } }, required: ["enabled"] },
+    // biome-ignore lint/suspicious/noThenProperty: a word of JSON Schema
+    then: { required: ["target"] },
+  });
 
 const peer = z.strictObject({
   public_key: publicKeyField().meta({ description: "The peer's WireGuard public key" }),
@@ -93,6 +116,7 @@ const peer = z.strictObject({
     .meta({ description: "Which of the peer's addresses to use" }),
   description: textField().optional().meta({ description: "For people" }),
   ping: ping.optional(),
+  hooks: hooksBlock.optional(),
 });
 
 const proxy = z.strictObject({
@@ -155,9 +179,12 @@ export const fileSchema = z.strictObject({
   state_directory: pathField().optional().meta({
     description: "What survives a restart. Default: $STATE_DIRECTORY, else the system's place for such things",
   }),
+  control: control.optional(),
   log: log.prefault({}),
   stun: stun.prefault({}),
   ping_monitor: pingMonitor.prefault({}),
+  metrics: metrics.optional(),
+  hooks: hooksBlock.optional(),
   interfaces: z
     .record(
       z.string().regex(/^(?!-|\.{1,2}$)[^\s/]{1,15}$/, {

@@ -10,8 +10,11 @@ import { readAtMost } from "./bounded-file.ts";
 import { isMapping } from "./document.ts";
 import type { ConfigPath } from "./report.ts";
 
+/** The keys of a reference; only one stands in each. */
+export const referenceKinds = ["env", "file", "credential"] as const;
+
 interface SecretReference {
-  readonly kind: "env" | "file" | "credential";
+  readonly kind: (typeof referenceKinds)[number];
   /** Name of the variable or credential, or path of the file. */
   readonly name: string;
 }
@@ -104,12 +107,13 @@ export async function resolveSecrets(
 }
 
 /** A mapping with one of the three words as its only key, and a text. */
-function asReference(value: Readonly<Record<string, unknown>>): SecretReference | undefined {
+export function asReference(value: Readonly<Record<string, unknown>>): SecretReference | undefined {
   const [entry, ...others] = Object.entries(value);
   if (!entry || others.length > 0) return undefined;
   const [kind, name] = entry;
   if (typeof name !== "string" || name === "") return undefined;
-  return kind === "env" || kind === "file" || kind === "credential" ? { kind, name } : undefined;
+  const known = referenceKinds.find((word) => word === kind);
+  return known && { kind: known, name };
 }
 
 async function readSecretFile(path: string, what: string): Promise<string> {

@@ -12,11 +12,47 @@ export interface Config {
   readonly pollIntervalMaxMs: number;
   /** Absolute path of the directory that keeps what survives a restart; missing: the system's place for it. */
   readonly stateDirectory?: string;
+  readonly control?: ControlConfig;
   readonly log: { readonly level: LogLevel; readonly format?: LogFormat };
   readonly stun: { readonly servers: readonly StunServer[] };
   readonly health: { readonly fixedRetries: number };
   readonly interfaces: readonly InterfaceConfig[];
   readonly plugins: readonly PluginConfig[];
+  /** Where metrics can be read; missing = nowhere. */
+  readonly metrics?: MetricsConfig;
+  /** Peers that have a hook. They are not part of PeerConfig, so that changing one leaves the interface alone. */
+  readonly hooks?: readonly PeerHooks[];
+}
+
+export interface ControlConfig {
+  /** Absolute path, or "off"; missing: the system's place for it. */
+  readonly socket?: string;
+  /** Name or number of the group that may use it. */
+  readonly group?: string;
+}
+
+/** Address to listen on. */
+export interface MetricsConfig {
+  /** IP literal without brackets, or a name. */
+  readonly host: string;
+  readonly port: number;
+}
+
+export type HookEvent = "up" | "down" | "endpoint";
+
+export interface PeerHooks {
+  readonly interface: string;
+  readonly peer: string;
+  readonly hooks: { readonly [event in HookEvent]?: HookConfig };
+}
+
+/** A program to run when something happened. */
+export interface HookConfig {
+  /** Looked up in PATH when it has no slash. No shell is involved. */
+  readonly command: string;
+  readonly args: readonly string[];
+  /** It is ended after this time. */
+  readonly timeoutMs: number;
 }
 
 export interface StunServer {

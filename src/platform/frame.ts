@@ -3,12 +3,13 @@
  *
  * Decoders return undefined for whatever is not exactly right and never throw, whatever the bytes; they never look at a
  * UDP checksum (between virtual interfaces a datagram travels with an unfinished one). What they return is a copy.
- * RFC 768 UDP, RFC 791 IPv4, RFC 792 ICMP, RFC 1071 checksum, RFC 4443 ICMPv6, RFC 8200 section 8.1 pseudo-header.
+ * RFC 768 UDP, RFC 791 IPv4, RFC 792 ICMP, RFC 1071 checksum, RFC 4443 ICMPv6, RFC 8200 IPv6.
  */
 import { formatIp, type TransportAddress, transportAddress } from "../address.ts";
 
 const UDP_HEADER_BYTES = 8;
 const ICMP_HEADER_BYTES = 8;
+const IPV6_HEADER_BYTES = 40;
 const PROTOCOL_ICMP = 1;
 const PROTOCOL_UDP = 17;
 /** "More fragments" and the offset: both 0 in a packet that is whole. */
@@ -32,6 +33,13 @@ export interface UdpHeader {
 export interface UdpDatagram {
   readonly from: TransportAddress;
   readonly toPort: number;
+  readonly payload: Uint8Array;
+}
+
+/** A datagram whose destination address is known too. */
+export interface UdpPacket {
+  readonly from: TransportAddress;
+  readonly to: TransportAddress;
   readonly payload: Uint8Array;
 }
 
@@ -74,6 +82,26 @@ export function decodeUdp(packet: Uint8Array, source: Uint8Array): UdpDatagram |
   return { from, toPort: view.getUint16(2), payload: Uint8Array.from(packet.subarray(UDP_HEADER_BYTES, length)) };
 }
 
+/**
+ * Decodes a packet that begins with an IPv4 or IPv6 header and may have something behind it. In IPv6 UDP has to follow the
+ * header at once: nobody sends a small answer with extension headers, and routers drop many that have some (RFC 7872).
+ */
+export function decodeUdpOverIp(packet: Uint8Array): UdpPacket | undefined {
+  const ip = splitIpv4(packet, PROTOCOL_UDP) ?? splitIpv6(packet, PROTOCOL_UDP);
+  const datagram = ip && decodeUdp(ip.body, ip.source);
+  const to = datagram && transportAddress(formatIp(ip.destination), datagram.toPort);
+  return to && { from: datagram.from, to, payload: datagram.payload };
+}
+
+/** Whether the big-endian 32-bit word at `offset` of `payload` is `value`. */
+export function hasWord(
+  payload: Uint8Array,
+  { offset, value }: { readonly offset: number; readonly value: number },
+): boolean {
+  if (payload.length < offset + 4) return false;
+  return viewOf(payload).getUint32(offset) === value >>> 0;
+}
+
 /** Encodes an ICMP echo request; for ICMPv6 the checksum is left 0, as the kernel always computes it (RFC 3542, 3.1). */
 export function encodeEchoRequest({ identifier, sequence, data }: Echo, family: "ipv4" | "ipv6"): Uint8Array {
   const message = new Uint8Array(ICMP_HEADER_BYTES + data.length);
@@ -107,11 +135,14 @@ function decodeEcho(message: Uint8Array, type: number): Echo | undefined {
   return { identifier: view.getUint16(4), sequence: view.getUint16(6), data };
 }
 
-/** The source address and the body of a whole IPv4 packet of `protocol`. */
-function splitIpv4(
-  packet: Uint8Array,
-  protocol: number,
-): { readonly source: Uint8Array; readonly body: Uint8Array } | undefined {
+interface IpPacket {
+  readonly source: Uint8Array;
+  readonly destination: Uint8Array;
+  readonly body: Uint8Array;
+}
+
+/** A whole IPv4 packet of `protocol`. */
+function splitIpv4(packet: Uint8Array, protocol: number): IpPacket | undefined {
   const [first = 0] = packet;
   const headerBytes = (first & 0x0f) * 4;
   if (first >> 4 !== 4 || headerBytes < 20 || packet.length < headerBytes) return undefined;
@@ -119,7 +150,24 @@ function splitIpv4(
   const totalBytes = view.getUint16(2);
   if (totalBytes < headerBytes || totalBytes > packet.length) return undefined;
   if ((view.getUint16(6) & FRAGMENT_MASK) !== 0 || packet[9] !== protocol) return undefined;
-  return { source: packet.subarray(12, 16), body: packet.subarray(headerBytes, totalBytes) };
+  return {
+    source: packet.subarray(12, 16),
+    destination: packet.subarray(16, 20),
+    body: packet.subarray(headerBytes, totalBytes),
+  };
+}
+
+/** A whole IPv6 packet whose header is followed by `protocol`. */
+function splitIpv6(packet: Uint8Array, protocol: number): IpPacket | undefined {
+  const [first = 0] = packet;
+  if (first >> 4 !== 6 || packet.length < IPV6_HEADER_BYTES || packet[6] !== protocol) return undefined;
+  const totalBytes = IPV6_HEADER_BYTES + viewOf(packet).getUint16(4);
+  if (totalBytes > packet.length) return undefined;
+  return {
+    source: packet.subarray(8, 24),
+    destination: packet.subarray(24, 40),
+    body: packet.subarray(IPV6_HEADER_BYTES, totalBytes),
+  };
 }
 
 /** RFC 1071 over the concatenation of `parts`, of which only the last may have an odd length. */

@@ -31,8 +31,11 @@ export interface NetworkChange {
 }
 
 export interface WatchNetworkOptions {
-  /** Changes of these interfaces, and of routes through them alone, are none: the tunnels. Default: none. */
-  readonly ignore?: readonly string[];
+  /**
+   * Changes of interfaces of these names, and of routes through them alone, are none: the tunnels. Asked anew for each,
+   * because an interface that is made again may have another name (macOS). Default: none is ignored.
+   */
+  isIgnored?(name: string): boolean;
 }
 
 export interface Closable {

@@ -22,8 +22,10 @@ export interface ChildOptions {
   /** Looked up in PATH when it has no slash. No shell is involved. */
   readonly command: string;
   readonly args: readonly string[];
-  /** All of standard input. */
-  readonly input: string;
+  /** All of standard input; undefined = there is none. */
+  readonly input: string | undefined;
+  /** All environment variables; undefined = those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   /** For messages: "Cannot <action>: why". */
@@ -52,12 +54,13 @@ type Child = ChildProcessByStdio<Writable | null, Readable, Readable>;
 export async function runChild(options: ChildOptions): Promise<ChildResult> {
   const { signal, action, command } = options;
   signal.throwIfAborted();
-  const input = await openChildInput(options.input);
+  const input = options.input === undefined ? undefined : await openChildInput(options.input);
   try {
     signal.throwIfAborted();
     const child: Child = spawn(command, options.args, {
       detached: true,
-      stdio: [input?.fd ?? "pipe", "pipe", "pipe"],
+      stdio: [input?.fd ?? (options.input === undefined ? "ignore" : "pipe"), "pipe", "pipe"],
+      env: options.env,
     }) as Child;
     // A program that does not read its input makes this pipe break (EPIPE), which is its right.
     child.stdin?.on("error", () => undefined);

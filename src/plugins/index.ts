@@ -16,6 +16,7 @@ import { shell } from "./shell.ts";
 import type { Plugin, Store } from "./types.ts";
 import { backOff } from "./wrappers/backoff.ts";
 import { checkReplies } from "./wrappers/checked.ts";
+import { countCalls, type GrowingCounts } from "./wrappers/counted.ts";
 import { limitTime } from "./wrappers/deadline.ts";
 import { limitConcurrency } from "./wrappers/limit.ts";
 
@@ -53,6 +54,13 @@ interface StoreContext {
   readonly random?: () => number;
   /** Folder of the config file. @default the working directory */
   readonly directory?: string;
+  /** Where calls that reach the backend are counted. @default nowhere */
+  readonly counts?: GrowingCounts;
+}
+
+/** Nothing counted yet. */
+export function createStoreCounts(): GrowingCounts {
+  return { calls: 0, failures: 0, ms: 0 };
 }
 
 /**
@@ -64,7 +72,7 @@ interface StoreContext {
  */
 export function openStore(
   instance: PluginInstance,
-  { clock, random = Math.random, directory = "." }: StoreContext,
+  { clock, random = Math.random, directory = ".", counts = createStoreCounts() }: StoreContext,
 ): Store {
   const { name, kind, timeoutMs, concurrency } = instance;
   const plugin = Object.hasOwn(plugins, kind) ? plugins[kind] : undefined;
@@ -74,5 +82,6 @@ export function openStore(
   }
   const store = checkReplies(plugin.open(instance.options, { name, clock, directory }), { name });
   const timed = limitTime(store, { name, clock, timeoutMs });
-  return limitConcurrency(backOff(timed, { name, clock, random }), { concurrency });
+  const counted = countCalls(timed, { counts, clock });
+  return limitConcurrency(backOff(counted, { name, clock, random }), { concurrency });
 }

@@ -23,6 +23,16 @@ export interface Store {
   close?(): Promise<void>;
 }
 
+/** Calls of a store that reached its backend, counted since it was opened. */
+export interface StoreCounts {
+  readonly calls: number;
+  readonly failures: number;
+  /** How long all calls took together. */
+  readonly ms: number;
+  /** The last failure, also when calls went well after it. */
+  readonly lastFailure?: { readonly atMs: number; readonly error: unknown };
+}
+
 export interface WatchHandlers {
   onChange(key: string): void;
   onError(error: unknown): void;

@@ -9,6 +9,8 @@ import { StunmeshError } from "../errors.ts";
 
 export const attributeTypes = {
   mappedAddress: 0x0001,
+  /** RFC 5780 7.2; only in requests. */
+  changeRequest: 0x0003,
   changedAddress: 0x0005,
   messageIntegrity: 0x0008,
   errorCode: 0x0009,
@@ -28,7 +30,6 @@ export const attributeTypes = {
  */
 const harmlessRequired: ReadonlySet<number> = new Set([
   0x0002, // RESPONSE-ADDRESS
-  0x0003, // CHANGE-REQUEST
   0x0004, // SOURCE-ADDRESS
   0x0006, // USERNAME
   0x0007, // PASSWORD

@@ -32,6 +32,8 @@ export const transactionIdBytes = 12;
 const TRANSACTION_ID_OFFSET = 8;
 const HEADER_BYTES = 20;
 const BINDING_REQUEST = 0x0001;
+/** Header and flags. */
+const CHANGE_REQUEST_BYTES = 8;
 const FINGERPRINT_XOR = 0x5354554e;
 
 /** The only method we speak. */
@@ -57,15 +59,32 @@ export interface StunMessage {
   readonly unknownRequired: readonly number[];
 }
 
-/** Encodes a Binding request without attributes. A transaction ID of other than 12 bytes throws a RangeError. */
-export function encodeBindingRequest(transactionId: Uint8Array): Uint8Array {
+/** What the server is asked to answer from instead of where it was asked: CHANGE-REQUEST of RFC 5780 7.2. */
+export interface ChangeRequest {
+  /** From its other IP address. */
+  readonly address: boolean;
+  /** From its other port. */
+  readonly port: boolean;
+}
+
+/**
+ * Encodes a Binding request, without attributes unless `change` is given. A transaction ID of other than 12 bytes throws
+ * a RangeError.
+ */
+export function encodeBindingRequest(transactionId: Uint8Array, change?: ChangeRequest): Uint8Array {
   if (transactionId.length !== transactionIdBytes) {
     throw new RangeError(
       `Cannot encode a Binding request: a transaction ID of ${transactionId.length} bytes, 12 wanted`,
     );
   }
-  const bytes = new Uint8Array(HEADER_BYTES);
+  const bytes = new Uint8Array(HEADER_BYTES + (change ? CHANGE_REQUEST_BYTES : 0));
   const view = viewOf(bytes);
+  if (change) {
+    view.setUint16(2, CHANGE_REQUEST_BYTES);
+    view.setUint16(HEADER_BYTES, attributeTypes.changeRequest);
+    view.setUint16(HEADER_BYTES + 2, 4);
+    view.setUint32(HEADER_BYTES + 4, (change.address ? 0b100 : 0) | (change.port ? 0b010 : 0));
+  }
   view.setUint16(0, BINDING_REQUEST);
   view.setUint32(MAGIC_COOKIE_OFFSET, magicCookie);
   bytes.set(transactionId, TRANSACTION_ID_OFFSET);

@@ -32,6 +32,8 @@ export interface TroubleReport {
   note(server: StunServer, trouble: Trouble, at?: TransportAddress): void;
   /** Drops all notes about `server`, but keeps its place in the list. */
   clear(server: StunServer): void;
+  /** The notes about `server`, as texts. */
+  list(server: StunServer): readonly string[];
   /** STUN_NAME_UNRESOLVED when no name could be resolved, else STUN_NO_ANSWER. The message lists every server. */
   toError(family: Family): StunmeshError;
 }
@@ -47,6 +49,10 @@ export function createTroubleReport(): TroubleReport {
     },
     clear(server) {
       troubles.get(formatServer(server))?.clear();
+    },
+    list(server) {
+      const notes = [...(troubles.get(formatServer(server)) ?? [])];
+      return notes.map(([label, { reason }]) => (label === formatServer(server) ? reason : `${label}: ${reason}`));
     },
     toError(family) {
       const all = [...troubles.values()].flatMap((notes) => [...notes]);

@@ -20,7 +20,7 @@ import type { StunAddress } from "./attributes.ts";
 import { locateServer } from "./locate.ts";
 import type { Resolve } from "./resolve.ts";
 import { createTroubleReport, familyName, formatServerAt, type StunServer, type TroubleReport } from "./servers.ts";
-import { createTransactions, type Transactions } from "./transaction.ts";
+import { createTransactions, type Elsewhere, type Transactions } from "./transaction.ts";
 import { waitAtMost } from "./wait.ts";
 
 const DEFAULT_TIMEOUT_MS = 10_000;
@@ -48,7 +48,13 @@ export interface Session {
   /** The transport addresses of `server` once the socket is open too; empty when its name has none (noted). */
   locate(server: StunServer): Promise<readonly TransportAddress[]>;
   /** One transaction; undefined when it gave no usable mapped address (noted under the server's name). */
-  ask(address: TransportAddress, server: StunServer): Promise<SessionAnswer | undefined>;
+  ask(
+    address: TransportAddress,
+    server: StunServer,
+    options?: { readonly elsewhere?: Elsewhere },
+  ): Promise<SessionAnswer | undefined>;
+  /** What was noted about `server` so far, one text for each of its addresses. */
+  troublesOf(server: StunServer): readonly string[];
 }
 
 export interface SessionAnswer {
@@ -102,7 +108,9 @@ export async function runSession<T>(
       ]);
       return addresses;
     },
-    ask: (address, server) => askServer({ address, server, family, log, report, transactions, signal: stop.signal }),
+    ask: (address, server, { elsewhere } = {}) =>
+      askServer({ address, server, elsewhere, family, log, report, transactions, signal: stop.signal }),
+    troublesOf: report.list,
   };
   try {
     const result = await waitAtMost(run(session), { clock, ms: timeoutMs, signal });
@@ -135,6 +143,7 @@ async function closeSocket(socket: ProbeSocket, log: Log | undefined): Promise<v
 interface AskOptions {
   readonly address: TransportAddress;
   readonly server: StunServer;
+  readonly elsewhere: Elsewhere | undefined;
   readonly family: Family;
   readonly log: Log | undefined;
   readonly report: TroubleReport;
@@ -143,14 +152,14 @@ interface AskOptions {
 }
 
 async function askServer(options: AskOptions): Promise<SessionAnswer | undefined> {
-  const { address, server, family, log, report, transactions, signal } = options;
+  const { address, server, elsewhere, family, log, report, transactions, signal } = options;
   const label = formatServerAt(server, address);
   let trouble = "";
   const onTrouble = (reason: string, cause?: unknown) => {
     trouble = reason;
     report.note(server, { reason, cause }, address);
   };
-  const answer = await transactions.ask(address, { signal, onTrouble });
+  const answer = await transactions.ask(address, { signal, onTrouble, elsewhere });
   const why = answer && whyUnusable(answer.mapped, family);
   const mapped = answer && transportAddress(answer.mapped.host, answer.mapped.port);
   if (why !== undefined) onTrouble(why);

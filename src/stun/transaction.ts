@@ -2,7 +2,7 @@
  * Binding transactions over one datagram channel: retransmission, and which datagram counts as the answer to which request.
  *
  * Invariant: a datagram counts only if its transaction ID and its source address and port are those of a pending
- * request and it is a well-formed Binding success or error response. Anything else is ignored and listening goes on, so
+ * request (or the other ones of the server, for a request that asked for just that) and it is a well-formed Binding success or error response. Anything else is ignored and listening goes on, so
  * that neither a stray nor a forged message ends or falsifies a transaction.
  *
  * RFC 8489 sections 6.2.1 (retransmission) and 6.3 (receiving).
@@ -14,6 +14,7 @@ import type { Datagram } from "../platform/types.ts";
 import { attributeName, type StunAddress } from "./attributes.ts";
 import {
   bindingMethod,
+  type ChangeRequest,
   decodeMessage,
   encodeBindingRequest,
   readTransactionId,
@@ -43,6 +44,13 @@ export interface BindingAnswer {
   readonly rttMs: number;
 }
 
+/** An answer from another place than was asked: the only one that then counts. */
+export interface Elsewhere {
+  readonly change: ChangeRequest;
+  /** The address and port of the server's that this means, from its OTHER-ADDRESS. */
+  readonly from: TransportAddress;
+}
+
 interface TransactionsOptions {
   send(payload: Uint8Array, to: TransportAddress): Promise<void>;
   readonly clock: Clock;
@@ -56,7 +64,11 @@ export interface Transactions {
    */
   ask(
     server: TransportAddress,
-    options: { readonly signal: AbortSignal; readonly onTrouble: OnTrouble },
+    options: {
+      readonly signal: AbortSignal;
+      readonly onTrouble: OnTrouble;
+      readonly elsewhere?: Elsewhere | undefined;
+    },
   ): Promise<BindingAnswer | undefined>;
   /** Takes every datagram that came in; never throws. */
   onDatagram(datagram: Datagram): void;
@@ -71,10 +83,10 @@ interface Ended {
 export function createTransactions({ send, clock, randomBytes }: TransactionsOptions): Transactions {
   const pending = new Map<string, (payload: Uint8Array) => void>();
   return {
-    async ask(server, { signal, onTrouble }) {
+    async ask(server, { signal, onTrouble, elsewhere }) {
       const transactionId = randomBytes(transactionIdBytes);
-      const request = encodeBindingRequest(transactionId);
-      const key = pendingKey(transactionId, server);
+      const request = encodeBindingRequest(transactionId, elsewhere?.change);
+      const key = pendingKey(transactionId, elsewhere?.from ?? server);
       const startedMs = clock.monotonic();
       let wasSent = false;
       const sendOnce = () =>

@@ -29,7 +29,7 @@ interface FoundDevice {
 }
 
 /** Often the same directory; on FreeBSD and macOS only the first exists. */
-const defaultRuntimeDirs = ["/var/run/wireguard", "/run/wireguard"];
+export const defaultRuntimeDirs = ["/var/run/wireguard", "/run/wireguard"];
 
 /**
  * Opens access to the WireGuard devices of this machine. Holds nothing between calls, and calls may run at the same
@@ -40,7 +40,7 @@ export function openWireGuardControl(options: WireGuardControlOptions): WireGuar
   const { clock, runtimeDirs = defaultRuntimeDirs, wgCommand = "wg" } = options;
   const backends: readonly WireGuardBackend[] = [
     createUapiBackend({ clock, runtimeDirs }),
-    createToolBackend({ clock, command: wgCommand }),
+    createToolBackend({ clock, command: wgCommand, runtimeDirs }),
   ];
 
   async function findDevice(name: string, signal: AbortSignal): Promise<FoundDevice> {

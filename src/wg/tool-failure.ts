@@ -37,7 +37,7 @@ export function toolError(result: { exitCode: number | undefined; stderr: string
   if (forbidden.test(stderr)) {
     return new StunmeshError(
       "PERMISSION_DENIED",
-      `${action}: the capability CAP_NET_ADMIN is missing; run as root, or with AmbientCapabilities=CAP_NET_ADMIN under systemd`,
+      `${action}: it needs root, or on Linux the capability CAP_NET_ADMIN (AmbientCapabilities=CAP_NET_ADMIN under systemd)`,
     );
   }
   const text = scrubKeys(stderr, publicKeys);

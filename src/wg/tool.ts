@@ -12,6 +12,7 @@ import { decodeDump } from "./tool-decode.ts";
 import { encodeSetEndpoints, encodeShow } from "./tool-encode.ts";
 import { isDeviceMissing, spawnError, toolError } from "./tool-failure.ts";
 import { runTool, type ToolResult } from "./tool-run.ts";
+import { findSystemName } from "./uapi-path.ts";
 
 const TIMEOUT_MS = 10_000;
 
@@ -19,6 +20,8 @@ interface ToolOptions {
   readonly clock: Clock;
   /** Name or path of wg(8). */
   readonly command: string;
+  /** Where wg-quick(8) writes down what it called an interface on macOS. */
+  readonly runtimeDirs: readonly string[];
 }
 
 interface Call {
@@ -29,7 +32,7 @@ interface Call {
 }
 
 /** Makes the backend for wg(8). */
-export function createToolBackend({ clock, command }: ToolOptions): WireGuardBackend {
+export function createToolBackend({ clock, command, runtimeDirs }: ToolOptions): WireGuardBackend {
   async function run({ name, verb, args, signal }: Call): Promise<ToolResult> {
     const action = `${verb} WireGuard interface "${name}"`;
     return withDeadline({ clock, timeoutMs: TIMEOUT_MS, signal, action }, async (stop) => {
@@ -43,8 +46,9 @@ export function createToolBackend({ clock, command }: ToolOptions): WireGuardBac
   }
 
   return {
-    async readDevice(name, signal) {
+    async readDevice(configured, signal) {
       const verb = "read";
+      const name = await findSystemName(configured, runtimeDirs);
       const result = await run({ name, verb, args: encodeShow(name), signal });
       const { stdout, exitCode, stderr, isTooLong } = result;
       try {
@@ -59,7 +63,8 @@ export function createToolBackend({ clock, command }: ToolOptions): WireGuardBac
         stdout.wipe();
       }
     },
-    async writeEndpoints(name, updates, signal) {
+    async writeEndpoints(configured, updates, signal) {
+      const name = await findSystemName(configured, runtimeDirs);
       const verb = "set endpoints on";
       for (const args of encodeSetEndpoints(name, updates)) {
         const result = await run({ name, verb, args, signal });

@@ -22,6 +22,12 @@ export async function findUapiPaths(name: string, runtimeDirs: readonly string[]
   return [...own, ...aliases.filter((alias) => alias !== undefined)];
 }
 
+/** The name that the operating system knows for `name`: the one in wg-quick's name file, or itself. */
+export async function findSystemName(name: string, runtimeDirs: readonly string[]): Promise<string> {
+  const aliases = await Promise.all(runtimeDirs.map((dir) => readAlias(name, dir)));
+  return aliases.find((alias) => alias !== undefined)?.name ?? name;
+}
+
 /** The interface that wg-quick started for the configuration `name`; undefined when there is none, or only leftovers. */
 async function readAlias(name: string, dir: string): Promise<UapiPath | undefined> {
   try {

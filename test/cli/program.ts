@@ -54,6 +54,7 @@ export function buildProgram(): Program {
   execFileSync("sh", ["-c", command], { cwd: repositoryRoot, env: { ...process.env, PATH: path } });
   mkdirSync(join(dir, "home"));
 
+  let started = 0;
   function start(args: readonly string[], { env, unprivileged = false }: RunOptions = {}): Running {
     const drop = unprivileged && process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
     const child = spawn(process.execPath, [bundle, ...args], {
@@ -64,6 +65,7 @@ export function buildProgram(): Program {
         PATH: process.env.PATH,
         HOME: join(dir, "home"),
         STATE_DIRECTORY: mkdtempSync(join(dir, "state-")),
+        RUNTIME_DIRECTORY: join(dir, `run-${++started}`),
         ...env,
       },
       stdio: ["ignore", "pipe", "pipe"],

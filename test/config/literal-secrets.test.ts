@@ -10,7 +10,7 @@ test("findLiteralSecrets finds secrets by the name of their option, in arguments
     apiToken: "",
     Password: "t3",
     pin_secret: 42,
-    nested: { list: [{ secret: "t4" }], "bearer-token": "t5" },
+    nested: { list: [{ secret: "t4" }], "bearer-token": "t5", "user-token": { credential: "name" } },
     args: ["-zone", "example.org", "-token", "t6", "--password=t7", "--api-key", "t8", "https://user:t9@example.org/"],
     url: "redis://:t10@localhost/0",
     public_key: KEY,

@@ -41,6 +41,15 @@ test("readConfig warns about a secret when the mode of the file lets others read
   }
 });
 
+test("readConfig warns about a file that everybody may write to: it names programs", async () => {
+  const path = write("writable.yaml", REST);
+  chmodSync(path, 0o664);
+  assert.deepEqual((await read(path)).warnings, []);
+  chmodSync(path, 0o666);
+  const { warnings } = await read(path);
+  assert.match(warnings[0]?.text ?? "", /writable\.yaml:1:1: everybody may write to this file/);
+});
+
 test("readConfig reads a byte order mark and CRLF", async () => {
   const { config } = await read(write("crlf.yaml", `\uFEFF${REST.replaceAll("\n", "\r\n")}`));
   assert.equal(config.interfaces[0]?.name, "wg0");

@@ -1,6 +1,6 @@
-// A wg(8) as far as `wg show NAME dump` and `wg set NAME peer KEY endpoint ADDRESS ...` go. Keeps its state in the file
-// state.json beside itself: { devices: { NAME: FakeDevice }, calls: [arguments], misbehaviour }. Like the real one it
-// creates a peer that is not there.
+// A wg(8) as far as `wg show interfaces`, `wg show NAME dump` and `wg set NAME peer KEY endpoint ADDRESS ...` go. Keeps
+// its state in the file state.json beside itself: { devices: { NAME: FakeDevice }, calls: [arguments], misbehaviour }.
+// Like the real one it creates a peer that is not there.
 import { spawn } from "node:child_process";
 import { readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
 
@@ -36,7 +36,9 @@ switch (misbehaviour?.kind) {
 function run() {
   const [command, name, ...rest] = args;
   const device = state.devices[name];
-  if (!device) {
+  if (command === "show" && name === "interfaces") {
+    writeSync(1, `${Object.keys(state.devices).join(" ")}\n`);
+  } else if (!device) {
     fail(`Unable to ${command === "show" ? "access" : "modify"} interface: No such device`);
   } else if (command === "show" && rest.length === 1 && rest[0] === "dump") {
     writeSync(1, dump(device));

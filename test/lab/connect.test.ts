@@ -223,6 +223,17 @@ describe("connecting", () => {
     await mesh.lab.close();
   });
 
+  test("with libpcap at every other site, over both families", async (t) => {
+    const mesh = await connectMesh({
+      sites: [{ nat: "port" }, { nat: "port" }, { nat: "addr", via: "cg1" }, { nat: "direct" }],
+      config: { stun: both, protocol: "dualstack", peerProtocol: "prefer_ipv4", capture: "mixed" },
+      isPossible: () => true,
+    });
+    assert.equal(mesh.times.size, 6);
+    report(t, mesh);
+    await mesh.lab.close();
+  });
+
   test("at the same time, without writing over an endpoint that WireGuard has just learned", async () => {
     for (let round = 0; round < 2; round++) {
       const mesh = await connectMesh({

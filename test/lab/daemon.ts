@@ -5,6 +5,7 @@
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { repositoryRoot } from "../fixtures/path.ts";
+import { captureOf, type LabCapture } from "./capture.ts";
 import type { Lab, LabHost } from "./lab.ts";
 import { type CommandResult, type LabProcess, runCommand } from "./process.ts";
 import { waitFor } from "./wait.ts";
@@ -90,6 +91,8 @@ export interface MeshConfigOptions {
   readonly refreshInterval?: string;
   /** Pings through the tunnel, every second. */
   readonly ping?: boolean;
+  /** Default: what the environment says (capture.ts), else what the program does by itself. */
+  readonly capture?: LabCapture;
   /** Default: one folder of the lab that all share. */
   readonly plugins?: Readonly<Record<string, object>>;
   /** Plugin of a peer; default the only one. */
@@ -99,7 +102,7 @@ export interface MeshConfigOptions {
 /** A configuration for `host`; peers are named as their hosts. */
 export function meshConfig(lab: Lab, host: LabHost, options: MeshConfigOptions): object {
   const { peers, stun, protocol = "ipv4", peerProtocol = "ipv4", refreshInterval = "10m" } = options;
-  const { pluginOf, ping = false, plugins = { shared: { type: "file", path: storeOf(lab) } } } = options;
+  const { capture, pluginOf, ping = false, plugins = { shared: { type: "file", path: storeOf(lab) } } } = options;
   const [onlyPlugin = ""] = Object.keys(plugins);
   const entries = peers.map((peer) => {
     const plugin = pluginOf?.(peer) ?? onlyPlugin;
@@ -109,7 +112,9 @@ export function meshConfig(lab: Lab, host: LabHost, options: MeshConfigOptions):
   return {
     refresh_interval: refreshInterval,
     stun: { addresses: stun },
-    interfaces: { [host.wireguardInterface]: { protocol, peers: Object.fromEntries(entries) } },
+    interfaces: {
+      [host.wireguardInterface]: { ...captureOf(host, capture), protocol, peers: Object.fromEntries(entries) },
+    },
     plugins,
   };
 }
@@ -147,9 +152,10 @@ export async function waitForTunnel(
   return performance.now();
 }
 
-/** Every host has its own state directory, which goes with the lab. */
+/** Every host has its own state directory and control socket, which go with the lab. */
 function programEnv(lab: Lab, host: LabHost, { env }: ProgramOptions): Readonly<Record<string, string>> {
-  return { STATE_DIRECTORY: join(lab.directory, `state-${host.name}`), ...env };
+  const directory = (kind: string) => join(lab.directory, `${kind}-${host.name}`);
+  return { STATE_DIRECTORY: directory("state"), RUNTIME_DIRECTORY: directory("run"), ...env };
 }
 
 let configs = 0;

@@ -20,7 +20,7 @@ print("begin");
 const before = readdirSync("/proc/self/fd").length;
 const watch = await platform.watchNetwork(
   ({ kind, interface: name = "-" }) => print(`${Number(process.hrtime.bigint()) / 1e6} ${kind} ${name}`),
-  { ignore },
+  { isIgnored: (name) => ignore.includes(name) },
 );
 print("ready");
 

@@ -2,6 +2,7 @@
 import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { repositoryRoot } from "../fixtures/path.ts";
+import { captureOf, type LabCapture } from "./capture.ts";
 import { countEndpointWrites, type Daemon, startDaemon } from "./daemon.ts";
 import { type Lab, type LabHost, type LabOptions, openLab, type SiteOptions } from "./lab.ts";
 import { type ProbedPair, startProbers } from "./prober.ts";
@@ -17,6 +18,8 @@ export interface PairOptions {
   readonly protocol?: "ipv4" | "ipv6";
   /** `file` is watched, `shell` is polled. */
   readonly store?: "file" | "shell";
+  /** Default: as in MeshConfigOptions. */
+  readonly capture?: LabCapture;
 }
 
 export interface Pair {
@@ -39,7 +42,7 @@ export interface Pair {
 }
 
 export async function openPair(options: PairOptions = {}): Promise<Pair> {
-  const { site = {}, services = ["stun1"], protocol = "ipv4", store = "file" } = options;
+  const { site = {}, services = ["stun1"], protocol = "ipv4", store = "file", capture } = options;
   // So that wireguard-go itself says when an endpoint is written.
   process.env.LAB_WG_LOG = "verbose";
   const lab = await openLab({ sites: [site, site], services });
@@ -60,6 +63,7 @@ export async function openPair(options: PairOptions = {}): Promise<Pair> {
       stun: { addresses: services.flatMap((name) => (name === "probe" ? [] : [lab.stun[name][protocol]])) },
       interfaces: {
         [host.wireguardInterface]: {
+          ...captureOf(host, capture),
           protocol,
           peers: {
             [peer.name]: {

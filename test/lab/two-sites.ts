@@ -4,6 +4,7 @@
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { captureOf } from "./capture.ts";
 import { type Lab, type LabHost, openLab } from "./lab.ts";
 import type { LabProcess } from "./process.ts";
 import { waitFor } from "./wait.ts";
@@ -99,9 +100,11 @@ async function startDaemon(lab: Lab, { site, program, tell }: { site: Site; prog
     JSON.stringify({
       refresh_interval: "10s",
       state_directory: join(lab.directory, "state"),
+      control: { socket: join(lab.directory, `site${host.site}.sock`) },
       stun: { addresses: [lab.stun.stun1.ipv4] },
       interfaces: {
         [host.wireguardInterface]: {
+          ...captureOf(host, undefined),
           protocol: "ipv4",
           peers: { [`site${peer.site}`]: { public_key: peer.publicKey, plugin: "shared", protocol: "ipv4" } },
         },

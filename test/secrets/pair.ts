@@ -99,7 +99,11 @@ function start(host: Host, peer: Host): Promise<void> {
         if (!address) throw new RangeError("the world gives every host both families");
         return { address, server: formatTransportAddress(address), rttMs: 10 };
       },
-      observeMapping: async () => "endpoint-independent",
+      observeMapping: async () => ({
+        family: "ipv4",
+        mapping: "endpoint-independent",
+        behavior: "endpoint-independent",
+      }),
       stores,
       clock,
       log: log.child({ interface: host.name }),

@@ -90,3 +90,26 @@ test("decodeDump takes the largest numbers", () => {
   assert.equal(peers[0]?.receivedBytes, 2 ** 64);
   assert.equal(peers[0]?.sentBytes, Number.MAX_SAFE_INTEGER);
 });
+
+test("decodeDump reads what wg(8) prints of FreeBSD's kernel: a link-local endpoint with its zone, a peer never heard of", () => {
+  const dump = dumpOf(
+    [key, key, "51820", "0x1"],
+    [key, key, "[fe80::1%em0]:51820", "10.0.0.2/32,fd00::/64", "1700000000", "1024", "2048", "25"],
+    [key, "(none)", "(none)", "(none)", "0", "0", "0", "off"],
+  );
+  const { firewallMark, peers } = decodeDump(dump, "wg0");
+  assert.equal(firewallMark, 1);
+  const counters = { receivedBytes: 1024, sentBytes: 2048 };
+  assert.deepEqual(
+    peers.map(({ publicKey: _, ...rest }) => rest),
+    [
+      {
+        latestHandshakeMs: 1_700_000_000_000,
+        ...counters,
+        allowedIps: ["10.0.0.2/32", "fd00::/64"],
+        persistentKeepalive: 25,
+      },
+      { receivedBytes: 0, sentBytes: 0, allowedIps: [], persistentKeepalive: 0 },
+    ],
+  );
+});

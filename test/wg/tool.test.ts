@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
@@ -27,7 +27,7 @@ beforeEach(() => {
 afterEach(() => rmSync(dir, { recursive: true }));
 
 function createBackend(clock = systemClock) {
-  return createToolBackend({ clock, command: tool.command });
+  return createToolBackend({ clock, command: tool.command, runtimeDirs: [dir] });
 }
 
 /** Waits until `condition` holds; the time limit is that of the test. */
@@ -63,11 +63,27 @@ test("writeEndpoints calls wg(8) once for 500 peers", async () => {
   );
 });
 
+test("readDevice and writeEndpoints speak of a wg-quick configuration by the name of its interface", async () => {
+  tool.write({ devices: { utun7: { privateKey: own.privateKey, listenPort: 51820, firewallMark: 0, peers: [peer] } } });
+  writeFileSync(join(dir, "wg0.name"), "utun7\n");
+  writeFileSync(join(dir, "utun7.sock"), "");
+  const backend = createBackend();
+  assert.equal((await backend.readDevice("wg0", signal))?.name, "utun7");
+  await backend.writeEndpoints("wg0", [{ publicKey: keyBytes(peer.publicKey), endpoint }], signal);
+  assert.deepEqual(
+    tool.read().calls.map(({ args }) => args.slice(0, 2)),
+    [
+      ["show", "utun7"],
+      ["set", "utun7"],
+    ],
+  );
+});
+
 const failures: readonly { stderr: string; exitCode?: number; code: string; message: RegExp }[] = [
   {
     stderr: "Unable to access interface: Operation not permitted\n",
     code: "PERMISSION_DENIED",
-    message: /"wg7": the capability CAP_NET_ADMIN is missing; run as root, or with AmbientCapabilities=CAP_NET_ADMIN/,
+    message: /"wg7": it needs root, or on Linux the capability CAP_NET_ADMIN \(AmbientCapabilities=CAP_NET_ADMIN/,
   },
   { stderr: "Unable to access interface: Permission denied\n", code: "PERMISSION_DENIED", message: /CAP_NET_ADMIN/ },
   { stderr: "", exitCode: 3, code: "WG_FAILED", message: /"wg7": wg\(8\) ended with status 3$/ },
@@ -102,6 +118,7 @@ for (const stderr of [
   "Unable to access interface: Protocol not supported\n",
   "Unable to access interface: No such file or directory\n",
   "Unable to access interface: Device not configured\n",
+  "Unable to access interface: Inappropriate ioctl for device\n",
 ]) {
   test(`a device is not there: ${stderr.trim()}`, async () => {
     tool.write({ misbehaviour: { kind: "fail", stderr } });
@@ -150,7 +167,7 @@ test("writeEndpoints ends wg(8) and its children when it is aborted", async () =
 });
 
 test("readDevice says how to get a wg(8) that is missing", async () => {
-  const missing = createToolBackend({ clock: systemClock, command: join(dir, "none") });
+  const missing = createToolBackend({ clock: systemClock, command: join(dir, "none"), runtimeDirs: [] });
   await assert.rejects(missing.readDevice("wg7", signal), {
     code: "WG_TOOL_MISSING",
     message: /"wg7": .*none" for kernel WireGuard is not there; .*install wireguard-tools/,
@@ -164,7 +181,7 @@ test("readDevice says how to get a wg(8) that is missing", async () => {
 
 test("readDevice reports a wg(8) that does not start", async () => {
   symlinkSync("broken", join(dir, "broken"));
-  const broken = createToolBackend({ clock: systemClock, command: join(dir, "broken") });
+  const broken = createToolBackend({ clock: systemClock, command: join(dir, "broken"), runtimeDirs: [] });
   await assert.rejects(broken.readDevice("wg7", signal), { code: "WG_FAILED", message: /does not start/ });
 });
 

@@ -37,9 +37,8 @@ export interface NetworkState {
   apply(message: NetlinkMessage): NetworkChange | undefined;
 }
 
-/** Creates the bookkeeping, which takes no notice of interfaces with the given names. */
-export function createNetworkState(ignore: readonly string[]): NetworkState {
-  const ignored = new Set(ignore);
+/** Creates the bookkeeping, which takes no notice of interfaces whose names are to be ignored. */
+export function createNetworkState(isIgnoredName: (name: string) => boolean): NetworkState {
   /** Not bounded but by the kernel: a forgotten tunnel would not be ignored any more. */
   const links = new Map<number, Link>();
   /** Identity -> how usable; only addresses that are usable at all. */
@@ -53,7 +52,7 @@ export function createNetworkState(ignore: readonly string[]): NetworkState {
     const link = { name: name ?? before?.name ?? "", isRunning: !isDeletion && isRunning(flags) };
     if (isDeletion) links.delete(index);
     else links.set(index, link);
-    if (link.isRunning === (before?.isRunning ?? false) || ignored.has(link.name)) return undefined;
+    if (link.isRunning === (before?.isRunning ?? false) || isIgnoredName(link.name)) return undefined;
     return { kind: "link", ...(link.name !== "" && { interface: link.name }) };
   }
 
@@ -77,7 +76,7 @@ export function createNetworkState(ignore: readonly string[]): NetworkState {
 
   function isIgnored(index: number): boolean {
     const link = links.get(index);
-    return link !== undefined && ignored.has(link.name);
+    return link !== undefined && isIgnoredName(link.name);
   }
 
   function nameOf(index: number): { readonly interface?: string } {

@@ -37,6 +37,25 @@ export function watchReadable(fd: number, { koffi, clock, onReadable }: WatchOpt
   return poll ? watchByPoll(fd, { poll, onReadable }) : watchByTimer({ clock, onReadable });
 }
 
+/** Calls `onReadable` every `everyMs` instead, for what no descriptor tells. */
+export function watchByTimer({
+  clock,
+  onReadable,
+  everyMs = FALLBACK_INTERVAL_MS,
+}: Pick<WatchOptions, "clock" | "onReadable"> & { readonly everyMs?: number }): ReadableWatch {
+  const stop = new AbortController();
+  async function run() {
+    for (;;) {
+      await clock.sleep(everyMs, stop.signal);
+      onReadable();
+    }
+  }
+  run().catch((error: unknown) => {
+    if (!isAbort(error)) throw error;
+  });
+  return { close: () => stop.abort() };
+}
+
 /** Nothing else refers to a handle while its owner waits, and a collected handle stops. */
 const openHandles = new Set<PollHandle>();
 
@@ -68,18 +87,4 @@ function watchByPoll(
       handle.close();
     },
   };
-}
-
-function watchByTimer({ clock, onReadable }: Pick<WatchOptions, "clock" | "onReadable">): ReadableWatch {
-  const stop = new AbortController();
-  async function run() {
-    for (;;) {
-      await clock.sleep(FALLBACK_INTERVAL_MS, stop.signal);
-      onReadable();
-    }
-  }
-  run().catch((error: unknown) => {
-    if (!isAbort(error)) throw error;
-  });
-  return { close: () => stop.abort() };
 }

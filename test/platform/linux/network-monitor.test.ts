@@ -19,7 +19,7 @@ async function setUp(ignore: readonly string[] = []) {
   const watch = await watchNetwork(({ kind, interface: name = "?" }) => changes.push(`${kind} ${name}`), {
     clock,
     netlink,
-    ignore,
+    isIgnored: (name) => ignore.includes(name),
   });
   return { clock, netlink, changes, watch, take: () => changes.splice(0) };
 }
@@ -138,7 +138,7 @@ test("watchNetwork needs no privilege, leaves no descriptor and lets the process
       import { openPlatform } from "${root}platform/index.js";
       const count = () => readdirSync("/proc/self/fd").length;
       const platform = await openPlatform({ clock: systemClock, platform: "linux" });
-      const open = () => platform.watchNetwork(() => undefined, { ignore: ["wg0"] });
+      const open = () => platform.watchNetwork(() => undefined, { isIgnored: (name) => name === "wg0" });
       await (await open()).close();
       const before = count();
       for (let round = 0; round < 100; round++) await (await open()).close();

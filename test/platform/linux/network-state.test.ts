@@ -6,7 +6,7 @@ import { messagesOf, readNetlinkSteps } from "./netlink-fixtures.ts";
 
 /** A state that knows the links and addresses that were there when the recording began. */
 function createRecordedState(ignore: readonly string[] = []) {
-  const state = createNetworkState(ignore);
+  const state = createNetworkState((name) => ignore.includes(name));
   state.reset([...messagesOf("RTM_GETLINK dump"), ...messagesOf("RTM_GETADDR dump")]);
   return state;
 }

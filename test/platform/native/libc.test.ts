@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { udpAlone } from "../../../src/platform/bpf.ts";
 import { AF_INET, encodePacketInfo, encodeSocketAddress } from "../../../src/platform/linux/socket-address.ts";
@@ -67,6 +68,43 @@ test("libc.receiveChecked receives as receive does, and throws the error of the 
   pair.close();
   assert.throws(() => libc.receiveChecked(1_000_000, into), { code: "EBADF", syscall: "recvfrom" });
   assert.throws(() => libc.bind(1_000_000, address), { code: "EBADF", syscall: "bind" });
+});
+
+test("libc.setNonBlocking makes a socket non-blocking and closed in child processes", async () => {
+  const libc = await loadLibc();
+  const fd = libc.socket({ domain: AF_INET, type: SOCK_DGRAM, protocol: 0 });
+  libc.setNonBlocking(fd, { nonBlocking: 0o4000 });
+  const [, flags = ""] = /^flags:\s+(\d+)$/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8")) ?? [];
+  assert.equal(Number.parseInt(flags, 8) & 0o2004000, 0o2004000);
+  // It would hang here otherwise.
+  assert.equal(libc.receive(fd, { packet: new Uint8Array(1), address: new Uint8Array(28) }), undefined);
+  libc.close(fd);
+  assert.throws(() => libc.setNonBlocking(1_000_000, { nonBlocking: 0o4000 }), { code: "EBADF", syscall: "fcntl" });
+});
+
+test("libc.sendTo sends without control messages", async () => {
+  const libc = await loadLibc();
+  const receiver = createSocket("udp4").bind(0, "127.0.0.1");
+  await once(receiver, "listening");
+  const { fd } = openSocket(libc, { domain: AF_INET, type: SOCK_DGRAM, protocol: 0, action: "open a UDP socket" });
+  const address = encodeSocketAddress(loopback);
+  new DataView(address.buffer).setUint16(2, receiver.address().port);
+  libc.sendTo(fd, { bytes: Buffer.from("hello"), address });
+  const [message] = (await once(receiver, "message")) as [Buffer];
+  assert.equal(message.toString(), "hello");
+  const nowhere = { bytes: new Uint8Array(1), address: new Uint8Array(3) };
+  assert.throws(() => libc.sendTo(fd, nowhere), { syscall: "sendto" });
+  libc.close(fd);
+  receiver.close();
+});
+
+test("libc knows network interfaces by name and by number", async () => {
+  const libc = await loadLibc();
+  const index = libc.interfaceIndex("lo");
+  assert.ok(index > 0);
+  assert.equal(libc.interfaceName(index), "lo");
+  assert.equal(libc.interfaceName(0x7ffffff0), undefined);
+  assert.throws(() => libc.interfaceIndex("nosuch0"), { code: "ENODEV", syscall: "if_nametoindex" });
 });
 
 test("libc throws the system's error with code, number and call", async () => {

@@ -1,0 +1,60 @@
+/** What is known about one interface, as others may see it (status.ts). Made when somebody asks. */
+import { formatTransportAddress } from "./address.ts";
+import type { Clock } from "./clock.ts";
+import type { NatWatch } from "./nat.ts";
+import type { DiscoveryCounters, OwnAddressDetails } from "./own-address.ts";
+import { round } from "./own-address.ts";
+import type { PeerState } from "./peer-state.ts";
+import { failureStatus, peerStatus, type Surroundings, wallTime } from "./peer-status.ts";
+import type { InterfaceStatus, MappedStatus } from "./status.ts";
+
+export interface InterfaceKnown extends Surroundings {
+  /** As the configuration has it. */
+  readonly name: string;
+  readonly peers: readonly PeerState[];
+  readonly own: OwnAddressDetails;
+  readonly nat: ReturnType<NatWatch["current"]>;
+  readonly counters: DiscoveryCounters;
+}
+
+export function interfaceStatus(known: InterfaceKnown): InterfaceStatus {
+  const { name, peers, device, problem, own, nat, clock } = known;
+  const { ipv4, ipv6 } = own.found;
+  return {
+    name,
+    state: device ? "ready" : "waiting",
+    ...(!device && { reason: problem ?? "it is not there" }),
+    ...(device && {
+      device: {
+        name: device.name,
+        publicKey: Buffer.from(device.publicKey).toString("base64"),
+        listenPort: device.listenPort,
+        firewallMark: device.firewallMark,
+      },
+    }),
+    own: { ...(ipv4 && { ipv4: mapped(ipv4, clock) }), ...(ipv6 && { ipv6: mapped(ipv6, clock) }) },
+    ...(own.failure && { discoveryError: failureStatus(own.failure, clock) }),
+    ...(nat && { mapping: { ...withoutMapping(nat.report), observedAt: wallTime(clock, nat.atMs) } }),
+    counters: { ...known.counters },
+    peers: peers.map((peer) => peerStatus(peer, known)),
+  };
+}
+
+function mapped(found: NonNullable<OwnAddressDetails["found"]["ipv4"]>, clock: Clock): MappedStatus {
+  const { address, server, rttMs, atMs } = found;
+  return {
+    address: formatTransportAddress(address),
+    server,
+    rttMs: round(rttMs),
+    discoveredAt: wallTime(clock, atMs),
+  };
+}
+
+function withoutMapping({ family, behavior, preservesPort, scope }: NonNullable<InterfaceKnown["nat"]>["report"]) {
+  return {
+    family,
+    behavior,
+    ...(preservesPort !== undefined && { preservesPort }),
+    ...(scope !== undefined && { scope }),
+  };
+}

@@ -1,0 +1,126 @@
+/**
+ * The units of packaging/systemd in a real systemd, booted by systemd/boot.sh in namespaces of its own: start with
+ * notification, the sandbox, reload, watchdog, stop, what is not tried again, the template, a user of its own, the timer.
+ * Needs root, wireguard-go and coturn.
+ */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { cp, mkdir, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { repositoryRoot } from "../fixtures/path.ts";
+import { program } from "./daemon.ts";
+
+const LIMIT_MS = 60_000;
+/** CAP_NET_ADMIN (12) and CAP_NET_RAW (13). */
+const TWO_CAPABILITIES = "0000000000003000";
+
+const scripts = join(repositoryRoot, "test/lab/systemd");
+const units = join(repositoryRoot, "packaging/systemd");
+let directory: string;
+/** What checks.sh said, by key. */
+let seen: ReadonlyMap<string, string>;
+let whole = "";
+
+before(async () => {
+  // Not below /tmp, which is another one inside.
+  directory = await mkdtemp("/var/tmp/stunmesh-systemd-test-");
+  const copy = join(directory, "copy");
+  await cp(units, join(copy, "srv/shipped"), { recursive: true });
+  await cp(units, join(copy, "etc/systemd/system"), { recursive: true, filter: (path) => !path.endsWith(".conf") });
+  await mkdir(join(copy, "usr/local/bin"), { recursive: true });
+  await symlink(program, join(copy, "usr/local/bin/stunmesh-ts"));
+  if (process.execPath !== "/usr/local/bin/node") await symlink(process.execPath, join(copy, "usr/local/bin/node"));
+  const out = join(directory, "out");
+  await mkdir(out);
+  await boot([copy, out, join(scripts, "checks.sh")]);
+  whole = await readFile(join(out, "log"), "utf8");
+  seen = new Map([...whole.matchAll(/^([a-z]+(?:\.[a-z]+)?)=(.*)$/gm)].map(([, key = "", value = ""]) => [key, value]));
+});
+
+after(() => rm(directory, { recursive: true, force: true }));
+
+async function boot(args: readonly string[]): Promise<void> {
+  const namespaces = ["--mount", "--pid", "--fork", "--uts", "--ipc", "--net", "--cgroup", "--kill-child"];
+  const child = spawn("unshare", [...namespaces, "bash", join(scripts, "boot.sh"), ...args], { stdio: "inherit" });
+  // unshare(1) ignores SIGTERM while its child runs.
+  const timer = setTimeout(() => child.kill("SIGKILL"), LIMIT_MS);
+  await new Promise((resolve, reject) => child.once("close", resolve).once("error", reject));
+  clearTimeout(timer);
+}
+
+function assertSeen(wanted: Readonly<Record<string, string>>): void {
+  const found = Object.fromEntries(Object.keys(wanted).map((key) => [key, seen.get(key)]));
+  assert.deepEqual(found, wanted, whole);
+}
+
+test("the service starts, tells that it is ready and how its peers are, and publishes through a script", () => {
+  assertSeen({
+    "start.status": "0",
+    "start.state": "active",
+    "start.text": "0 of 1 peer reachable",
+    "start.published": "1",
+    "start.stored": "1",
+    "start.warnings": "",
+    "start.memory": "wg0.json wg0.lock",
+    "start.socket": "srw-rw----",
+  });
+});
+
+test("the service has two capabilities, cannot get more, and only usual system calls", () => {
+  assertSeen({
+    "start.capabilities": TWO_CAPABILITIES,
+    "start.bounding": TWO_CAPABILITIES,
+    "start.nonewprivs": "1",
+    "start.seccomp": "2",
+  });
+});
+
+test("systemctl reload has a new configuration used, and a wrong one refused", () => {
+  assertSeen({
+    "reload.status": "0",
+    "reload.done": "1",
+    "reload.used": "1",
+    "reload.refused": "1",
+    "reload.state": "active",
+    "reload.samepid": "yes",
+  });
+});
+
+test("the watchdog replaces a daemon that hangs", () => {
+  assertSeen({ "watchdog.restarts": "1", "watchdog.said": "1", "watchdog.state": "active" });
+});
+
+test("systemctl stop ends the daemon within 2 s and leaves no socket", () => {
+  assertSeen({ "stop.result": "success", "stop.said": "1", "stop.socket": "" });
+  assert.ok(Number(seen.get("stop.ms")) < 2_000, whole);
+});
+
+test("a wrong configuration is not tried again and again", () => {
+  assertSeen({ "wrong.status": "1", "wrong.state": "failed", "wrong.code": "78" });
+});
+
+test("the template has a control socket for each instance and locks for all", () => {
+  assertSeen({
+    "template.status": "0",
+    "template.socket": "/run/stunmesh-ts-home/control.sock",
+    "template.lock": "/var/lib/stunmesh-ts/wg2.lock",
+  });
+});
+
+test("with dynamic-user.conf it is not root, and says that it may not use WireGuard in user space", () => {
+  const uid = seen.get("user.uid") ?? "";
+  assert.ok(Number(uid) > 60_000, whole);
+  assertSeen({
+    "user.status": "0",
+    "user.capabilities": TWO_CAPABILITIES,
+    "user.waits": "1",
+    "user.unusable": "0",
+    "user.socket": uid,
+    "user.userspace": "77",
+  });
+});
+
+test("the timer's service publishes, and to be interrupted is no failure of it", () => {
+  assertSeen({ "oneshot.published": "1", "oneshot.result": "success", "timer.state": "active", end: "reached" });
+});

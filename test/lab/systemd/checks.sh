@@ -1,0 +1,191 @@
+#!/bin/bash
+# Runs in the systemd that boot.sh boots. Says what it saw as `key=value`, one a line; systemd.test.ts judges.
+# Everything that is waited for is waited for by its condition.
+set -u
+unit=stunmesh-ts.service
+
+say() { printf '%s=%s\n' "$1" "${2//$'\n'/ }"; }
+show() { systemctl show -P "$1" "${2:-$unit}"; }
+logged() { journalctl -o cat --no-pager -u "${2:-$unit}" | grep -c -- "$1"; }
+
+# until_true SECONDS COMMAND...
+until_true() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@" >/dev/null 2>&1; do
+    ((SECONDS < end)) || return 1
+    sleep 0.05
+  done
+}
+has_logged() { [ "$(logged "$@")" -gt 0 ]; }
+is() { [ "$(show "$1")" = "$2" ]; }
+
+drop_in() { # drop_in UNIT NAME <text
+  mkdir -p "/etc/systemd/system/$1.d"
+  cat >"/etc/systemd/system/$1.d/$2.conf"
+  systemctl daemon-reload
+}
+
+# --- WireGuard in user space, whose socket belongs to root, and a store that is a script with a credential
+wireguard-go wg0 2>/dev/null
+wg set wg0 private-key <(wg genkey) listen-port 51820
+wg set wg0 peer "$(wg genkey | wg pubkey)"
+ip link set wg0 up
+peer=$(wg show wg0 peers)
+mkdir -p /etc/stunmesh /srv/store
+# A network of one host: it is its own STUN server.
+ip link add lan type veth peer name far
+ip address add 192.0.2.1/24 dev lan
+ip link set lan up
+ip link set far up
+turnserver -n -S -L 192.0.2.1 -p 3478 --no-cli --no-tls --no-dtls --log-file /dev/null --pidfile /run/turn.pid >/dev/null 2>&1 &
+cat >/usr/local/bin/store-script <<'SCRIPT'
+#!/bin/sh
+. /dev/stdin
+[ "$1" = sesame ] || { echo "wrong password" >&2; exit 1; }
+case $STUNMESH_ACTION in
+get) cat "/srv/store/$STUNMESH_KEY" 2>/dev/null || : ;;
+set) echo "$STUNMESH_VALUE" >"/srv/store/$STUNMESH_KEY" ;;
+esac
+SCRIPT
+chmod 755 /usr/local/bin/store-script
+configure() { # configure FILE INTERFACE
+  cat >"$1" <<YAML
+stun: { addresses: ["192.0.2.1:3478"] }
+interfaces:
+  $2:
+    peers:
+      office: { public_key: "$peer" }
+plugins:
+  store: { type: shell, command: /usr/local/bin/store-script, args: [{ credential: store-password }] }
+YAML
+  chmod 600 "$1"
+}
+configure /etc/stunmesh/config.yaml wg0
+echo sesame >/root/store-password
+chmod 600 /root/store-password
+drop_in $unit test <<'CONF'
+[Service]
+LoadCredential=store-password:/root/store-password
+ReadWritePaths=/srv/store
+WatchdogSec=2
+RestartSec=100ms
+CONF
+
+# --- start
+systemctl start $unit
+say start.status $?
+say start.state "$(show ActiveState)"
+pid=$(show MainPID)
+if [ "$pid" -le 1 ]; then
+  journalctl --no-pager -u $unit
+  exit 1
+fi
+say start.capabilities "$(sed -n 's/^CapEff:\t//p' "/proc/$pid/status")"
+say start.bounding "$(sed -n 's/^CapBnd:\t//p' "/proc/$pid/status")"
+say start.nonewprivs "$(sed -n 's/^NoNewPrivs:\t//p' "/proc/$pid/status")"
+say start.seccomp "$(sed -n 's/^Seccomp:\t//p' "/proc/$pid/status")"
+until_true 5 has_logged '"endpoint published"'
+say start.published "$(logged '"interface":"wg0".*"ipv4":"192.0.2.1:51820".*"endpoint published"')"
+say start.stored "$(find /srv/store -type f | wc -l)"
+say start.warnings "$(journalctl -o cat --no-pager -u $unit | grep '"level":"warn"')"
+say start.text "$(show StatusText)"
+until_true 5 test -S /run/stunmesh-ts/control.sock
+say start.socket "$(stat -c %A /run/stunmesh-ts/control.sock)"
+say start.memory "$(cd /var/lib/stunmesh-ts && echo wg0.*)"
+
+# --- reload: another interface; a wrong file changes nothing
+sed -i 's/^  wg0:/  wg1:/' /etc/stunmesh/config.yaml
+systemctl reload $unit
+say reload.status $?
+until_true 5 has_logged '"configuration reloaded"'
+say reload.done "$(logged '"configuration reloaded"')"
+until_true 5 has_logged '"interface":"wg1".*interface is not ready'
+say reload.used "$(logged '"interface":"wg1".*interface is not ready')"
+echo 'nonsense: 1' >>/etc/stunmesh/config.yaml
+systemctl reload $unit
+until_true 5 has_logged '"configuration not reloaded"'
+say reload.refused "$(logged '"configuration not reloaded"')"
+say reload.state "$(show ActiveState)"
+say reload.samepid "$([ "$(show MainPID)" = "$pid" ] && echo yes)"
+configure /etc/stunmesh/config.yaml wg0
+
+# --- watchdog: a process that hangs is replaced
+kill -STOP "$pid"
+until_true 10 is NRestarts 1
+say watchdog.restarts "$(show NRestarts)"
+say watchdog.said "$(journalctl -o cat --no-pager -u $unit | grep -c 'Watchdog timeout')"
+until_true 10 is ActiveState active
+say watchdog.state "$(show ActiveState)"
+
+# --- stop
+before=$(date +%s%N)
+systemctl stop $unit
+say stop.ms $((($(date +%s%N) - before) / 1000000))
+say stop.result "$(show Result)"
+say stop.said "$(logged '"msg":"stopped"')"
+say stop.socket "$(ls -d /run/stunmesh-ts 2>/dev/null)"
+
+# --- a wrong configuration is not tried again and again
+echo 'nonsense: 1' >>/etc/stunmesh/config.yaml
+systemctl start $unit
+say wrong.status $?
+until_true 5 is ActiveState failed
+say wrong.state "$(show ActiveState)"
+say wrong.code "$(show ExecMainStatus)"
+systemctl reset-failed $unit
+configure /etc/stunmesh/config.yaml wg0
+
+# --- a template
+configure /etc/stunmesh/home.yaml wg2
+drop_in stunmesh-ts@.service test <<'CONF'
+[Service]
+LoadCredential=store-password:/root/store-password
+CONF
+systemctl start stunmesh-ts@home.service
+say template.status $?
+until_true 5 test -S /run/stunmesh-ts-home/control.sock
+say template.socket "$(ls /run/stunmesh-ts-home/control.sock)"
+say template.lock "$(ls /var/lib/stunmesh-ts/wg2.lock)"
+systemctl stop stunmesh-ts@home.service
+
+# --- a user of its own: no root, the same two capabilities
+cp /srv/shipped/dynamic-user.conf /etc/systemd/system/$unit.d/
+systemctl daemon-reload
+configure /etc/stunmesh/config.yaml wg9
+chmod 644 /etc/stunmesh/config.yaml
+systemctl start $unit
+say user.status $?
+pid=$(show MainPID)
+say user.uid "$(sed -n 's/^Uid:\t\([0-9]*\).*/\1/p' "/proc/$pid/status")"
+say user.capabilities "$(sed -n 's/^CapEff:\t//p' "/proc/$pid/status")"
+until_true 5 has_logged '"interface":"wg9".*WG_DEVICE_NOT_FOUND'
+say user.waits "$(logged '"interface":"wg9".*WG_DEVICE_NOT_FOUND')"
+say user.unusable "$(logged 'state directory is not usable\|control socket is not open')"
+until_true 5 test -S /run/stunmesh-ts/control.sock
+say user.socket "$(stat -Lc %u /run/stunmesh-ts/control.sock)"
+systemctl stop $unit
+configure /etc/stunmesh/config.yaml wg0
+chmod 644 /etc/stunmesh/config.yaml
+systemctl start $unit
+until_true 5 is ActiveState failed
+say user.userspace "$(show ExecMainStatus)"
+rm /etc/systemd/system/$unit.d/dynamic-user.conf
+systemctl daemon-reload
+
+# --- once, for hosts without the daemon
+drop_in stunmesh-ts-oneshot.service test <<'CONF'
+[Service]
+LoadCredential=store-password:/root/store-password
+ReadWritePaths=/srv/store
+CONF
+systemctl start --no-block stunmesh-ts-oneshot.service
+oneshot_logged() { has_logged "$1" stunmesh-ts-oneshot.service; }
+until_true 10 oneshot_logged 'endpoint published'
+say oneshot.published "$(logged 'endpoint published' stunmesh-ts-oneshot.service)"
+systemctl stop stunmesh-ts-oneshot.service
+say oneshot.result "$(show Result stunmesh-ts-oneshot.service)"
+systemctl start stunmesh-ts-oneshot.timer
+say timer.state "$(show ActiveState stunmesh-ts-oneshot.timer)"
+say end reached
+journalctl --no-pager -u 'stunmesh-ts*'
