@@ -1,6 +1,6 @@
 // Writes dist/licenses.txt: the licences of everything that is inside dist/stunmesh-ts.js, which those who pass it on
 // have to pass on too. What is inside is asked of the bundler, so that nothing can be forgotten.
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -31,7 +31,7 @@ writeFileSync(join(root, "dist/licenses.txt"), texts.join(`\n${"-".repeat(80)}\n
 function describe(folder) {
   const path = join(root, folder);
   const { name, version, license } = JSON.parse(readFileSync(join(path, "package.json"), "utf8"));
-  const file = readdirSync(path).find((entry) => /^(licen[cs]e|copying)(\.\w+)?$/i.test(entry));
-  if (!license || !file || !existsSync(join(path, file))) throw new Error(`Cannot find the licence of ${name}`);
+  const file = readdirSync(path).find((entry) => /^(licen[cs]e|copying)/i.test(entry));
+  if (!license || !file) throw new Error(`Cannot find the licence of ${name}`);
   return `${name} ${version} (${license})\n\n${readFileSync(join(path, file), "utf8").trim()}\n`;
 }

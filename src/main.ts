@@ -30,7 +30,7 @@ function onSignal(name: "SIGINT" | "SIGTERM"): void {
 }
 
 runCommandLine(process.argv.slice(2), stop.signal).then(
-  (exitCode) => process.exit(exitCode),
+  (exitCode) => exitWhenWritten(exitCode),
   (error: unknown) => {
     // A command that was interrupted before it was done; the daemon itself ends with 0.
     if (isAbort(error) && stop.signal.aborted) process.exit(128 + constants.signals[stoppedBy]);
@@ -42,3 +42,12 @@ runCommandLine(process.argv.slice(2), stop.signal).then(
     process.exit(EX_SOFTWARE);
   },
 );
+
+/** A pipe takes 64 KiB at a time, and what is still to be written would be lost with the process. */
+function exitWhenWritten(exitCode: number): void {
+  const { stdout } = process;
+  if (stdout.writableLength === 0) process.exit(exitCode);
+  // The reader went away, as head(1) does.
+  stdout.on("error", () => process.exit(exitCode));
+  stdout.write("", () => process.exit(exitCode));
+}

@@ -215,6 +215,16 @@ export function createSettler(deps: SettleDeps): Settler {
   };
 }
 
+/** By public key, for each look at a device: with a thousand peers, every one of them is looked for several times a look. */
+const indexes = new WeakMap<WireGuardDevice, ReadonlyMap<string, WireGuardPeer>>();
+
+/** What a look at the device says about a peer; undefined when the peer is not on it. */
 export function findPeer(device: WireGuardDevice, { config }: PeerState): WireGuardPeer | undefined {
-  return device.peers.find(({ publicKey }) => Buffer.compare(publicKey, config.publicKey) === 0);
+  const index = indexes.get(device) ?? new Map(device.peers.map((peer) => [keyText(peer.publicKey), peer]));
+  indexes.set(device, index);
+  return index.get(keyText(config.publicKey));
+}
+
+function keyText(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1");
 }

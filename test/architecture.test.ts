@@ -155,9 +155,12 @@ const rules: readonly Rule[] = [
     may: [...leaves, ...pure, "nat", "parts", "platform/native", "select-record", "state", "stun"],
     mayTypes: [...seams, "exchange"],
   },
+  // There is no configuration yet that parts could be built from.
+  { files: ["cli/init/devices"], may: ["clock", "errors", "wg/index", "wg/list"] },
   {
     files: ["cli"],
     may: [
+      "cli/init/devices",
       ...leaves,
       ...pure,
       "config",

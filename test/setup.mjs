@@ -28,6 +28,10 @@ export const labCommands = {
   knotd: "knot",
   openssl: "openssl",
   python3: "python3",
+  "systemd-analyze": "systemd",
+  dpkg: "dpkg",
+  zsh: "zsh",
+  mandoc: "mandoc",
 };
 
 /** Ends the process when Node is too old for the project. */

@@ -1,5 +1,5 @@
 #!/bin/sh
-# build.sh [ARCHITECTURE]: makes dist/stunmesh-ts_VERSION_ARCHITECTURE.deb, after `npm run build`.
+# build.sh [ARCHITECTURE]: makes dist/stunmesh-ts_VERSION_ARCHITECTURE.deb (or in the folder OUT), after `npm run build`.
 #
 # Needs dpkg-deb, and node_modules; for an architecture that is not this machine's also npm and its registry. The same
 # sources give the same bytes: times are those of the last commit, or SOURCE_DATE_EPOCH.
@@ -21,9 +21,11 @@ riscv64) koffi=linux-riscv64 binary=linux_riscv64d ;;
 esac
 field() { node -p "require('./$1').$2"; }
 # Debian sorts 1.0.0~rc.1 before 1.0.0, and would sort 1.0.0-rc.1 after it.
-version=$(field package.json version | sed 's/-/~/')
+version=$(field package.json version | sed 's/-/~/')-1
+maintainer=${MAINTAINER:-The stunmesh-ts authors <stunmesh-ts@localhost>}
 : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || stat -c %Y package.json)}"
 export SOURCE_DATE_EPOCH
+node packaging/licenses.mjs
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -31,10 +33,10 @@ root=$work/root
 
 # --- the program, and of koffi what is loaded: its code and the one binary
 lib=$root/usr/lib/stunmesh-ts
-install -d "$lib/node_modules/koffi/src/koffi"
-install -m 644 dist/stunmesh-ts.js "$lib/"
+install -d "$lib/node_modules/koffi/src/koffi/src"
+install -m 755 dist/stunmesh-ts.js "$lib/"
 echo '{ "type": "module" }' >"$lib/package.json"
-for file in package.json index.js index.cjs src/koffi/index.js src/koffi/index.cjs; do
+for file in package.json index.js src/koffi/index.js src/koffi/src/static.js; do
   install -m 644 "node_modules/koffi/$file" "$lib/node_modules/koffi/$file"
 done
 native=node_modules/@koromix/koffi-$koffi
@@ -61,6 +63,13 @@ install -d "$doc/examples/systemd"
 install -m 644 config.example.yaml "$doc/examples/"
 install -m 644 packaging/systemd/*.conf "$doc/examples/systemd/"
 gzip -9nc CHANGELOG.md >"$doc/changelog.gz"
+gzip -9nc >"$doc/changelog.Debian.gz" <<CHANGES
+stunmesh-ts ($version) unstable; urgency=medium
+
+  * See changelog.gz.
+
+ -- $maintainer  $(LC_ALL=C date -Ru "--date=@$SOURCE_DATE_EPOCH")
+CHANGES
 {
   echo 'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/'
   echo 'Upstream-Name: stunmesh-ts'
@@ -69,14 +78,24 @@ gzip -9nc CHANGELOG.md >"$doc/changelog.gz"
   sed -n 's/^Copyright (c) /Copyright: /p' LICENSE
   echo 'License: MIT'
   sed 's/^$/./; s/^/ /' LICENSE
-  echo 'Comment:'
-  echo ' /usr/lib/stunmesh-ts has other programs in it. Their licences:'
-  { echo; cat dist/licenses.txt; echo; echo "koffi $(field node_modules/koffi/package.json version)"; echo
-    cat node_modules/koffi/LICENSE.txt; } | sed 's/^[[:space:]]*$/./; s/^/ /'
+  echo 'Comment: The licences of what else is in /usr/lib/stunmesh-ts are in licenses.txt.gz.'
 } >"$doc/copyright"
+{
+  cat dist/licenses.txt
+  printf '%s\n\nkoffi %s\n\n' "$(printf '%080d' 0 | tr 0 -)" "$(field node_modules/koffi/package.json version)"
+  cat node_modules/koffi/LICENSE.txt
+} | gzip -9nc >"$doc/licenses.txt.gz"
 if [ -f packaging/man/stunmesh-ts.8 ]; then
   install -d "$root/usr/share/man/man8"
   gzip -9nc packaging/man/stunmesh-ts.8 >"$root/usr/share/man/man8/stunmesh-ts.8.gz"
+fi
+install -d "$root/usr/share/bash-completion/completions" "$root/usr/share/zsh/vendor-completions"
+node dist/stunmesh-ts.js completion bash >"$root/usr/share/bash-completion/completions/stunmesh-ts"
+node dist/stunmesh-ts.js completion zsh >"$root/usr/share/zsh/vendor-completions/_stunmesh-ts"
+
+# What is missing of koffi would be missed on the first STUN request only.
+if [ "$arch" = "$(dpkg --print-architecture)" ]; then
+  (cd "$lib" && node --input-type=module --eval 'await import("koffi")')
 fi
 
 # --- control
@@ -90,7 +109,7 @@ cat >"$root/DEBIAN/control" <<CONTROL
 Package: stunmesh-ts
 Version: $version
 Architecture: $arch
-Maintainer: The stunmesh-ts authors <stunmesh-ts@localhost>
+Maintainer: $maintainer
 Installed-Size: $size
 Depends: nodejs (>= 20.19), libc6
 Recommends: wireguard-tools
@@ -106,6 +125,6 @@ CONTROL
 install -m 644 "$work/md5sums" "$root/DEBIAN/md5sums"
 
 find "$root" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +
-package=dist/stunmesh-ts_${version}_$arch.deb
+package=${OUT:-dist}/stunmesh-ts_${version}_$arch.deb
 dpkg-deb --root-owner-group -Zxz --build "$root" "$package" >/dev/null
 echo "$package"

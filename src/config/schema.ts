@@ -25,6 +25,9 @@ import { listenField } from "./listen.ts";
 import { quoteValue } from "./report.ts";
 import { mergeServers } from "./servers.ts";
 
+// zod would else write JavaScript for each schema and have it compiled, which takes longer than reading a file once.
+z.config({ jitless: true });
+
 /** zerolog's names, and the one of this program that zerolog calls "disabled". */
 const levelNames = ["trace", "debug", "info", "warn", "error", "fatal", "panic", "disabled", "silent"] as const;
 
@@ -65,7 +68,8 @@ const log = z.strictObject({
 
 const control = z.strictObject({
   socket: socketField().optional().meta({
-    description: "Path of the control socket, or off. Default: in $RUNTIME_DIRECTORY, else the system's place for such things",
+    description:
+      "Path of the control socket, or off. Default: in $RUNTIME_DIRECTORY, else the system's place for such things",
   }),
   group: textField("the name or the number of a group")
     .optional()

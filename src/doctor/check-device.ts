@@ -1,7 +1,7 @@
 /** Checks of a WireGuard interface against its configuration. Pure. */
 import { parseIp } from "../address.ts";
 import type { WireGuardPeer } from "../wg/types.ts";
-import { carriesEverything, networkChecks } from "./check-network.ts";
+import { networkChecks } from "./check-network.ts";
 import type { DeviceFacts } from "./facts.ts";
 import type { Check, Finding } from "./finding.ts";
 
@@ -175,9 +175,4 @@ function hasPrefix(
     const mask = (0xff << (8 - bits)) & 0xff;
     return (byte & mask) === ((network[index] ?? 0) & mask);
   });
-}
-
-/** True when every packet that is not for another peer goes to one of the peers. */
-export function isFullTunnel({ device }: DeviceFacts): boolean {
-  return carriesEverything(device?.peers ?? []);
 }

@@ -22,7 +22,13 @@ function checkMapping({ observation, interface: subject }: StunFacts): readonly 
   return [{ level: "warn", check, subject, text, hint }];
 }
 
-function checkFiltering({ filtering, portFiltering, interface: subject, localPort }: StunFacts): readonly Finding[] {
+function checkFiltering({
+  filtering,
+  portFiltering,
+  observation,
+  interface: subject,
+  localPort,
+}: StunFacts): readonly Finding[] {
   const check = "filtering";
   if (portFiltering === "endpoint-independent") {
     const text =
@@ -55,6 +61,7 @@ function checkFiltering({ filtering, portFiltering, interface: subject, localPor
         },
       ];
     case "unknown":
+      if (!observation) return [];
       return [
         { level: "info", check, subject, text: "how the NAT filters is not known: no server here can tell (RFC 5780)" },
       ];

@@ -26,7 +26,7 @@ function checkMtu({ config, tunnelMtu, uplink }: DeviceFacts): readonly Finding[
 }
 
 /** 0.0.0.0/0 or its two halves, as people write it to leave the default route alone; the same of IPv6. */
-export function carriesEverything(peers: readonly Pick<WireGuardPeer, "allowedIps">[]): boolean {
+function carriesEverything(peers: readonly Pick<WireGuardPeer, "allowedIps">[]): boolean {
   const all = new Set(peers.flatMap(({ allowedIps }) => allowedIps));
   return (
     all.has("0.0.0.0/0") ||

@@ -13,6 +13,7 @@ import { type FilteringBehavior, observeFiltering } from "../stun/filtering.ts";
 import { observeHairpinning } from "../stun/hairpin.ts";
 import { judgeMapping, type MappingVerdict } from "../stun/mapping.ts";
 import { observeMapping } from "../stun/observe.ts";
+import { formatServer } from "../stun/servers.ts";
 import type { SessionOptions } from "../stun/session.ts";
 import { type SurveyedServer, surveyServers } from "../stun/survey.ts";
 import type { WireGuardDevice } from "../wg/types.ts";
@@ -97,10 +98,13 @@ async function observe(
   const facts = { localPort: device.listenPort, localAddresses: localAddresses(device.name) };
   const judged = judgeMapping(samples, facts);
   const mapped = samples[0]?.mapped;
-  const isLone = session.servers.length === 1;
+  // Those of this family that live: of a lone one observeMapping() asks its other address as well.
+  const answering = survey.filter(({ answers }) => answers.length > 0).map(({ name }) => name);
+  const servers = session.servers.filter((server) => answering.includes(formatServer(server)));
+  const isLone = servers.length === 1;
   const [observation, portFiltering, hairpins] = await Promise.all([
-    // A lone server is asked at its other address too, and so is it by the daemon: its filtering test says nothing then.
-    isLone ? attempt(() => observeMapping({ ...session, ...facts })) : undefined,
+    // That opens the NAT for the other address, here and in the daemon, and a test of filtering says nothing then.
+    isLone ? attempt(() => observeMapping({ ...session, ...facts, servers })) : undefined,
     isLone ? undefined : attempt(() => observeFiltering({ ...session, isDisposablePort: false })),
     mapped && judged.nat === "present"
       ? attempt(() =>

@@ -1,5 +1,6 @@
 /** `init`, `schema`, `completion` and `names` of the program as it is installed. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -77,9 +78,19 @@ describe("init", { concurrency: 2 }, () => {
     ["nothing", [], 64, /missing --store \(one of file, opendht/],
     ["a store without its options", ["--store", "rfc2136"], 64, /--store-option server=.*zone=.*key_name=/],
     ["an unknown store", ["--store", "fil"], 64, /fil/],
-    ["a secret", ["--store", "http", "--store-option", "url=https://x.org", "--store-option", "token=s3cret"], 64, /token: say where/],
+    [
+      "a secret",
+      ["--store", "http", "--store-option", "url=https://x.org", "--store-option", "token=s3cret"],
+      64,
+      /token: say where/,
+    ],
     ["a wrong option", ["--store", "http", "--store-option", "url=nowhere"], 64, /plugins\.store\.url: wanted/],
-    ["a missing interface", ["--store", "opendht", "--interface", "nowg9"], 69, /nowg9.*or give --interface NAME and --peer/],
+    [
+      "a missing interface",
+      ["--store", "opendht", "--interface", "nowg9"],
+      69,
+      /nowg9.*or give --interface NAME and --peer/,
+    ],
     ["a wrong STUN server", ["--store", "opendht", "--stun", "noport"], 64, /stun\.addresses/],
   ];
   for (const [what, args, wanted, message] of wrong) {
@@ -99,7 +110,17 @@ describe("init", { concurrency: 2 }, () => {
     const place = join(program.dir, "open");
     mkdirSync(place, { mode: 0o777 });
     const path = join(place, "config.yaml");
-    const args = ["init", "--store", "opendht", "--interface", "nowg9", "--peer", `office=${far.publicKey}`, "--output", path];
+    const args = [
+      "init",
+      "--store",
+      "opendht",
+      "--interface",
+      "nowg9",
+      "--peer",
+      `office=${far.publicKey}`,
+      "--output",
+      path,
+    ];
     const { status, stdout, stderr } = await program.run(args);
     assert.equal(status, 0, stderr);
     assert.match(stderr, /^warning: /);
@@ -121,11 +142,32 @@ test("completion prints a script for each shell, and refuses others", async () =
 });
 
 test("names prints what is in the configuration, also when it is wrong, and nothing without one", async () => {
-  const path = program.write("names.yaml", "interfaces: { wg0: { peers: { office: { nonsense: 1 } } } }\nplugins: { s: {} }\n");
+  const path = program.write(
+    "names.yaml",
+    "interfaces: { wg0: { peers: { office: { nonsense: 1 } } } }\nplugins: { s: {} }\n",
+  );
   const { status, stdout } = await program.run(["names", "-c", path]);
-  assert.deepEqual({ status, stdout }, { status: 0, stdout: "interface wg0\npeer office\npeer wg0/office\nplugin s\n" });
+  assert.deepEqual(
+    { status, stdout },
+    { status: 0, stdout: "interface wg0\npeer office\npeer wg0/office\nplugin s\n" },
+  );
   const broken = program.write("broken.yaml", "a: [");
   for (const args of [["names"], ["names", "-c", "/nonexistent"], ["names", "-c", broken]]) {
     assert.deepEqual(await program.run(args), { status: 0, stdout: "", stderr: "" });
   }
+});
+
+test("all of a long output arrives, also when its reader is slow, and a reader may go away", async () => {
+  const pipe = (reader: string) =>
+    spawnSync(
+      "sh",
+      ["-c", `"$0" "$1" schema | { ${reader}; }`, process.execPath, join(program.dir, "stunmesh-ts.js")],
+      {
+        encoding: "utf8",
+      },
+    );
+  const { stdout } = await program.run(["schema"]);
+  assert.ok(stdout.length > 65_536);
+  assert.equal(pipe("sleep 0.5; cat").stdout, stdout);
+  assert.deepEqual({ stdout: pipe("head -c 1").stdout, stderr: pipe("head -c 1").stderr }, { stdout: "{", stderr: "" });
 });

@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { explain } from "../../src/cli/status.ts";
 import { age, formatStatus, wrap } from "../../src/cli/status-text.ts";
 import type { DaemonStatus, PeerStatus } from "../../src/status.ts";
-import { readText } from "../docs/pages.ts";
 import { ago, createPeerStatus, createStatus, NOW_MS } from "../control/status.ts";
+import { readText } from "../docs/pages.ts";
 
 const plain = { nowMs: NOW_MS, names: [], color: false };
 const ping = { target: "10.99.0.2", verdict: "up", since: ago(7200), rttMs: 3.14, loss: 0 } as const;

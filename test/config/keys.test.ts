@@ -18,7 +18,7 @@ test("keys are found in any case, names are not changed", async () => {
 
 test("errors about keys in another case have their place", async () => {
   assert.deepEqual(await errorLines(`REST: 1\nRefresh_Interval: 5${REST}`), [
-    '1:1: REST: unknown key "REST": known here: refresh_interval, poll_interval_max, state_directory, log, stun, ping_monitor, interfaces, plugins',
+    '1:1: REST: unknown key "REST": known here: refresh_interval, poll_interval_max, state_directory, control, log, stun, ping_monitor, metrics, hooks, interfaces, plugins',
     "2:19: refresh_interval: 5 has no unit: write 5s",
   ]);
 });
@@ -67,7 +67,7 @@ plugins: { s: { type: file, path: /x, paht: /y, dedupe: yes, name: file } }
     '3:9: stun.adresses: unknown key "adresses": did you mean "addresses"?',
     '5:10: interfaces.wg0.peer: unknown key "peer": did you mean "peers"?',
     '5:29: interfaces.wg0.proxy.listn: unknown key "listn": did you mean "listen"?',
-    '5:115: interfaces.wg0.peers.a.pubkey: unknown key "pubkey": known here: public_key, plugin, protocol, description, ping',
+    '5:115: interfaces.wg0.peers.a.pubkey: unknown key "pubkey": known here: public_key, plugin, protocol, description, ping, hooks',
     '5:152: interfaces.wg0.peers.a.ping.host: unknown key "host": known here: enabled, target, interval, timeout',
     '6:39: plugins.s.paht: unknown key "paht": did you mean "path"?',
     '6:49: plugins.s.dedupe: unknown key "dedupe": did you mean "dedup"?',

@@ -78,7 +78,7 @@ test("docs/configuration.md has exactly the keys of the schema, with their defau
 
 test("the YAML examples in docs/configuration.md are valid", async () => {
   const blocks = [...documentation.matchAll(/^```yaml\n(.*?)^```$/gms)];
-  assert.equal(blocks.length, 1);
+  assert.ok(blocks.length >= 2);
   for (const [, text = ""] of blocks) assert.equal((await parse(text)).config.plugins.length, 1);
 });
 

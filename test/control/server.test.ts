@@ -120,7 +120,7 @@ const refusals: readonly (readonly [request: string, status: number, code: strin
   [get("/v1/status", "DELETE"), 405, "METHOD_NOT_ALLOWED"],
   [get("/v1/peers/%ff"), 400, "BAD_REQUEST"],
   [get("http://x/v1/status"), 400, "BAD_REQUEST"],
-  ["POST /v1/refresh HTTP/1.1\r\nHost: x\r\nContent-Length: 4096\r\n\r\n" + "x".repeat(4096), 413, "TOO_LARGE"],
+  [`POST /v1/refresh HTTP/1.1\r\nHost: x\r\nContent-Length: 4096\r\n\r\n${"x".repeat(4096)}`, 413, "TOO_LARGE"],
   ["GET /v1/status HTTP/1.1\r\n\r\n", 400, ""],
   ["nonsense\r\n\r\n", 400, "BAD_REQUEST"],
   [`GET /v1/status HTTP/1.1\r\nHost: x\r\nX: ${"x".repeat(20_000)}\r\n\r\n`, 400, "BAD_REQUEST"],

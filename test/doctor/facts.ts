@@ -1,5 +1,5 @@
 /** Facts as the doctor gathers them, of a host that has no trouble; tests replace what is wrong. */
-import { type TransportAddress, transportAddress } from "../../src/address.ts";
+import type { TransportAddress } from "../../src/address.ts";
 import type { DeviceFacts, PeerFacts, StoreFacts, StunFacts } from "../../src/doctor/facts.ts";
 import { judgeMapping } from "../../src/stun/mapping.ts";
 import type { WireGuardPeer } from "../../src/wg/types.ts";
@@ -109,6 +109,3 @@ export function createDevice(
 }
 
 export const goodStore: StoreFacts = { name: "shared", writeMs: 4, readBackMs: 2 };
-
-/** An address of the peer's place behind our own NAT. */
-export const ownHost = transportAddress("203.0.113.7", 40500);

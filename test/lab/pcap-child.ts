@@ -22,8 +22,8 @@ import { stunMatch } from "../../src/stun/message.ts";
 import { encodeMessage, encodeXorAddress } from "../fakes/stun-message.ts";
 import { waitFor } from "./wait.ts";
 
-export const LOCAL_PORT = 51820;
-export const SERVER_PORT = 3478;
+const LOCAL_PORT = 51820;
+const SERVER_PORT = 3478;
 
 const AF_PACKET = 17;
 const SOCK_RAW = 3;

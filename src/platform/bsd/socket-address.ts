@@ -1,22 +1,14 @@
 /**
- * struct sockaddr_in, sockaddr_in6 and sockaddr_dl of 4.4BSD, whose first byte is their length. Pure.
+ * struct sockaddr_in and sockaddr_in6 of 4.4BSD, whose first byte is their length. Pure.
  *
- * Decoders return undefined for whatever is not exactly right, and never throw. ip(4), inet6(4), link_addr(3).
+ * Decoders return undefined for whatever is not exactly right, and never throw. ip(4), inet6(4).
  */
 import type { BsdConstants } from "./system.ts";
 
 const SOCKADDR_IN_BYTES = 16;
 const SOCKADDR_IN6_BYTES = 28;
-/** sdl_data follows, with the name first. */
-const SOCKADDR_DL_HEAD_BYTES = 8;
 
-type Families = Pick<BsdConstants, "AF_INET" | "AF_INET6" | "AF_LINK">;
-
-/** An interface as a socket address names it; `name` is empty when it only has the number. */
-export interface LinkAddress {
-  readonly index: number;
-  readonly name: string;
-}
+type Families = Pick<BsdConstants, "AF_INET" | "AF_INET6">;
 
 /** Encodes the socket address of an IP address (4 or 16 bytes) and a port; raw sockets want port 0. */
 export function encodeSocketAddress(ip: Uint8Array, { port, families }: { port: number; families: Families }) {
@@ -36,26 +28,4 @@ export function decodeIp(address: Uint8Array, families: Families): Uint8Array | 
   // A kernel may leave out the zeros at the end of sin_zero.
   if (family === families.AF_INET) return length >= 8 ? address.slice(4, 8) : undefined;
   return family === families.AF_INET6 && length >= SOCKADDR_IN6_BYTES ? address.slice(8, 24) : undefined;
-}
-
-/** Encodes the socket address of a network interface. */
-export function encodeLinkAddress({ index, name }: LinkAddress, families: Families): Uint8Array {
-  const text = new TextEncoder().encode(name);
-  const address = new Uint8Array(SOCKADDR_DL_HEAD_BYTES + text.length);
-  address[0] = address.length;
-  address[1] = families.AF_LINK;
-  new Uint16Array(address.buffer, 2, 1)[0] = index;
-  address[5] = text.length;
-  address.set(text, SOCKADDR_DL_HEAD_BYTES);
-  return address;
-}
-
-/** Decodes the socket address of a network interface. */
-export function decodeLinkAddress(address: Uint8Array, families: Families): LinkAddress | undefined {
-  const [length = 0, family, , , , nameLength = 0] = address;
-  if (family !== families.AF_LINK || length < SOCKADDR_DL_HEAD_BYTES || length > address.length) return undefined;
-  if (SOCKADDR_DL_HEAD_BYTES + nameLength > length) return undefined;
-  const [index = 0] = new Uint16Array(address.slice(2, 4).buffer);
-  const name = Buffer.from(address.subarray(SOCKADDR_DL_HEAD_BYTES, SOCKADDR_DL_HEAD_BYTES + nameLength));
-  return { index, name: name.toString("latin1") };
 }

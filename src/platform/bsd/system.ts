@@ -13,7 +13,6 @@ import { loadReadInterfaces, type ReadInterfaces } from "../native/network-inter
 export interface BsdConstants {
   readonly AF_INET: number;
   readonly AF_INET6: number;
-  readonly AF_LINK: number;
   readonly PF_ROUTE: number;
   readonly SOCK_DGRAM: number;
   readonly SOCK_RAW: number;
@@ -25,7 +24,6 @@ export interface BsdConstants {
   /** FreeBSD 14: say that something was lost, as others do by themselves or not at all. */
   readonly SO_RERROR?: number;
   readonly IPPROTO_IP: number;
-  readonly IPPROTO_ICMP: number;
   readonly IPPROTO_UDP: number;
   readonly IPPROTO_IPV6: number;
   readonly IPPROTO_ICMPV6: number;

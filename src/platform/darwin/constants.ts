@@ -1,4 +1,4 @@
-/** macOS 13 to 15, x64 and arm64: numbers of its headers. */
+/** macOS, x64 and arm64: numbers of its headers, from 13 to 15. */
 import type { BsdSystem } from "../bsd/system.ts";
 
 export const darwin: BsdSystem = {
@@ -8,7 +8,6 @@ export const darwin: BsdSystem = {
   constants: {
     AF_INET: 2,
     AF_INET6: 30,
-    AF_LINK: 18,
     PF_ROUTE: 17,
     SOCK_DGRAM: 2,
     SOCK_RAW: 3,
@@ -16,7 +15,6 @@ export const darwin: BsdSystem = {
     SOL_SOCKET: 0xffff,
     SO_RCVBUF: 0x1002,
     IPPROTO_IP: 0,
-    IPPROTO_ICMP: 1,
     IPPROTO_UDP: 17,
     IPPROTO_IPV6: 41,
     IPPROTO_ICMPV6: 58,

@@ -7,14 +7,20 @@ import { createReadDefaultRoute } from "../bsd/default-route.ts";
 import { watchNetwork } from "../bsd/network-monitor.ts";
 import { openPinger } from "../bsd/pinger.ts";
 import { openProbeSocket } from "../bsd/probe-socket.ts";
-import { loadBsdHost } from "../bsd/system.ts";
+import { type BsdHost, loadBsdHost } from "../bsd/system.ts";
 import type { Platform } from "../types.ts";
 import { darwin } from "./constants.ts";
 import { findEscape } from "./escape.ts";
 
 /** Makes the Platform of macOS; nothing native is loaded before a socket is opened. */
-export function createDarwinPlatform({ clock }: { readonly clock: Clock }): Platform {
-  const loadHost = () => loadBsdHost(darwin, clock);
+export function createDarwinPlatform({
+  clock,
+  loadHost = () => loadBsdHost(darwin, clock),
+}: {
+  readonly clock: Clock;
+  /** Default: this machine. */
+  readonly loadHost?: () => Promise<BsdHost>;
+}): Platform {
   const readDefaultRoute = createReadDefaultRoute({ system: darwin, clock });
   return {
     name: darwin.name,

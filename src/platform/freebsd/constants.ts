@@ -1,4 +1,4 @@
-/** FreeBSD 12 to 15, amd64 and arm64: numbers of its headers. */
+/** FreeBSD, amd64 and arm64: numbers of its headers, the same in 12 and 13. */
 import type { BsdSystem } from "../bsd/system.ts";
 
 export const freebsd: BsdSystem = {
@@ -9,7 +9,6 @@ export const freebsd: BsdSystem = {
   constants: {
     AF_INET: 2,
     AF_INET6: 28,
-    AF_LINK: 18,
     PF_ROUTE: 17,
     SOCK_DGRAM: 2,
     SOCK_RAW: 3,
@@ -19,7 +18,6 @@ export const freebsd: BsdSystem = {
     SO_SETFIB: 0x1014,
     SO_RERROR: 0x20000,
     IPPROTO_IP: 0,
-    IPPROTO_ICMP: 1,
     IPPROTO_UDP: 17,
     IPPROTO_IPV6: 41,
     IPPROTO_ICMPV6: 58,

@@ -7,15 +7,21 @@ import { createReadDefaultRoute } from "../bsd/default-route.ts";
 import { watchNetwork } from "../bsd/network-monitor.ts";
 import { openPinger } from "../bsd/pinger.ts";
 import { openProbeSocket } from "../bsd/probe-socket.ts";
-import { loadBsdHost } from "../bsd/system.ts";
+import { type BsdHost, loadBsdHost } from "../bsd/system.ts";
 import type { Platform } from "../types.ts";
 import { freebsd } from "./constants.ts";
 
 const hint = 'set "fib" of the interface to a routing table whose default route goes around the tunnel';
 
 /** Makes the Platform of FreeBSD; nothing native is loaded before a socket is opened. */
-export function createFreebsdPlatform({ clock }: { readonly clock: Clock }): Platform {
-  const loadHost = () => loadBsdHost(freebsd, clock);
+export function createFreebsdPlatform({
+  clock,
+  loadHost = () => loadBsdHost(freebsd, clock),
+}: {
+  readonly clock: Clock;
+  /** Default: this machine. */
+  readonly loadHost?: () => Promise<BsdHost>;
+}): Platform {
   const readDefaultRoute = createReadDefaultRoute({ system: freebsd, clock });
   const findEscape = async () => ({ interface: undefined, hint });
   return {

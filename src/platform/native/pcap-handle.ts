@@ -200,7 +200,7 @@ function describeStatus(
   { status, libpcap }: { readonly status: number; readonly libpcap: Libpcap },
 ): string {
   const text = libpcap.geterr(handle);
-  if (status === -1) return text;
+  if (status === -1 && text !== "") return text;
   const meaning = libpcap.statusText(status);
   return text === "" || text === meaning ? meaning : `${meaning} (${text})`;
 }

@@ -34,6 +34,7 @@ const VLAN_TAGS_MAX = 2;
 const VLAN_TAG_BYTES = 4;
 const PPP_IPV4 = 0x0021;
 const PPP_IPV6 = 0x0057;
+
 /** The address family in front of the packet is skipped: its numbers differ by system, and the packet says its version too. */
 const afterFamily: Unwrap = (frame) => frame.subarray(4);
 const whole: Unwrap = (frame) => frame;

@@ -23,7 +23,7 @@ mount -t tmpfs -o mode=755 tmpfs "$new/run"
 mount -t tmpfs -o mode=1777 tmpfs "$new/tmp"
 mount -t tmpfs -o mode=1777 tmpfs "$new/var/tmp"
 # DynamicUser= renames a state directory, which overlayfs refuses for one of the layer below.
-mount -t tmpfs -o mode=755 tmpfs "$new/var/lib"
+rm -rf "$new/var/lib/stunmesh-ts" "$new/var/lib/private"
 mount -t tmpfs -o mode=755 tmpfs "$new/dev"
 for device in null zero full random urandom tty; do
   touch "$new/dev/$device"
@@ -40,6 +40,7 @@ ln -s /proc/self/fd "$new/dev/fd"
 rm -rf "$new"/etc/systemd/system/*.wants "$new"/etc/systemd/system/*.requires
 cp -r "$copy/." "$new/"
 cp "$script" "$new/root/inside"
+cp "$(dirname "$0")/library.sh" "$new/srv/library.sh"
 mkdir -p "$new/srv/out"
 mount --bind "$out" "$new/srv/out"
 cat >"$new/etc/systemd/system/inside.service" <<UNIT
@@ -61,6 +62,7 @@ printf '[Unit]\nDefaultDependencies=no\nWants=inside.service\nAllowIsolate=yes\n
 cd "$new"
 mkdir old
 pivot_root . old
+# shellcheck disable=SC2016 # to be expanded inside
 exec chroot . /bin/bash -c '
   umount -l /old
   rmdir /old

@@ -1,44 +1,13 @@
 #!/bin/bash
-# Runs in the systemd that boot.sh boots. Says what it saw as `key=value`, one a line; systemd.test.ts judges.
-# Everything that is waited for is waited for by its condition.
+# shellcheck disable=SC1091,SC2154,SC2086 # library.sh is there inside, and says which unit
+# The units of packaging/systemd, in the systemd that boot.sh boots; systemd.test.ts judges what it says.
 set -u
-unit=stunmesh-ts.service
+. /srv/library.sh
+make_network
 
-say() { printf '%s=%s\n' "$1" "${2//$'\n'/ }"; }
-show() { systemctl show -P "$1" "${2:-$unit}"; }
-logged() { journalctl -o cat --no-pager -u "${2:-$unit}" | grep -c -- "$1"; }
-
-# until_true SECONDS COMMAND...
-until_true() {
-  local end=$((SECONDS + $1))
-  shift
-  until "$@" >/dev/null 2>&1; do
-    ((SECONDS < end)) || return 1
-    sleep 0.05
-  done
-}
-has_logged() { [ "$(logged "$@")" -gt 0 ]; }
-is() { [ "$(show "$1")" = "$2" ]; }
-
-drop_in() { # drop_in UNIT NAME <text
-  mkdir -p "/etc/systemd/system/$1.d"
-  cat >"/etc/systemd/system/$1.d/$2.conf"
-  systemctl daemon-reload
-}
-
-# --- WireGuard in user space, whose socket belongs to root, and a store that is a script with a credential
-wireguard-go wg0 2>/dev/null
-wg set wg0 private-key <(wg genkey) listen-port 51820
-wg set wg0 peer "$(wg genkey | wg pubkey)"
-ip link set wg0 up
-peer=$(wg show wg0 peers)
-mkdir -p /etc/stunmesh /srv/store
-# A network of one host: it is its own STUN server.
-ip link add lan type veth peer name far
-ip address add 192.0.2.1/24 dev lan
-ip link set lan up
-ip link set far up
-turnserver -n -S -L 192.0.2.1 -p 3478 --no-cli --no-tls --no-dtls --log-file /dev/null --pidfile /run/turn.pid >/dev/null 2>&1 &
+# --- a store that is a script, with a credential
+mkdir -p /srv/store
+script='{ type: shell, command: /usr/local/bin/store-script, args: [{ credential: store-password }] }'
 cat >/usr/local/bin/store-script <<'SCRIPT'
 #!/bin/sh
 . /dev/stdin
@@ -49,19 +18,7 @@ set) echo "$STUNMESH_VALUE" >"/srv/store/$STUNMESH_KEY" ;;
 esac
 SCRIPT
 chmod 755 /usr/local/bin/store-script
-configure() { # configure FILE INTERFACE
-  cat >"$1" <<YAML
-stun: { addresses: ["192.0.2.1:3478"] }
-interfaces:
-  $2:
-    peers:
-      office: { public_key: "$peer" }
-plugins:
-  store: { type: shell, command: /usr/local/bin/store-script, args: [{ credential: store-password }] }
-YAML
-  chmod 600 "$1"
-}
-configure /etc/stunmesh/config.yaml wg0
+configure /etc/stunmesh/config.yaml wg0 "$script"
 echo sesame >/root/store-password
 chmod 600 /root/store-password
 drop_in $unit test <<'CONF'
@@ -71,6 +28,15 @@ ReadWritePaths=/srv/store
 WatchdogSec=2
 RestartSec=100ms
 CONF
+
+# --- what systemd thinks of the units
+cd /etc/systemd/system || exit
+say analyze.verify "$(systemd-analyze verify --man=no stunmesh-ts.service stunmesh-ts@home.service \
+  stunmesh-ts-oneshot.service stunmesh-ts-oneshot.timer 2>&1 | grep stunmesh)"
+for name in stunmesh-ts stunmesh-ts@ stunmesh-ts-oneshot; do
+  systemd-analyze security --offline=yes --threshold=25 "$name.service" >/dev/null 2>&1
+  say analyze.sandbox "$?"
+done
 
 # --- start
 systemctl start $unit
@@ -108,7 +74,7 @@ until_true 5 has_logged '"configuration not reloaded"'
 say reload.refused "$(logged '"configuration not reloaded"')"
 say reload.state "$(show ActiveState)"
 say reload.samepid "$([ "$(show MainPID)" = "$pid" ] && echo yes)"
-configure /etc/stunmesh/config.yaml wg0
+configure /etc/stunmesh/config.yaml wg0 "$script"
 
 # --- watchdog: a process that hangs is replaced
 kill -STOP "$pid"
@@ -134,10 +100,10 @@ until_true 5 is ActiveState failed
 say wrong.state "$(show ActiveState)"
 say wrong.code "$(show ExecMainStatus)"
 systemctl reset-failed $unit
-configure /etc/stunmesh/config.yaml wg0
+configure /etc/stunmesh/config.yaml wg0 "$script"
 
 # --- a template
-configure /etc/stunmesh/home.yaml wg2
+configure /etc/stunmesh/home.yaml wg2 "$script"
 drop_in stunmesh-ts@.service test <<'CONF'
 [Service]
 LoadCredential=store-password:/root/store-password
@@ -152,7 +118,7 @@ systemctl stop stunmesh-ts@home.service
 # --- a user of its own: no root, the same two capabilities
 cp /srv/shipped/dynamic-user.conf /etc/systemd/system/$unit.d/
 systemctl daemon-reload
-configure /etc/stunmesh/config.yaml wg9
+configure /etc/stunmesh/config.yaml wg9 "$script"
 chmod 644 /etc/stunmesh/config.yaml
 systemctl start $unit
 say user.status $?
@@ -165,7 +131,7 @@ say user.unusable "$(logged 'state directory is not usable\|control socket is no
 until_true 5 test -S /run/stunmesh-ts/control.sock
 say user.socket "$(stat -Lc %u /run/stunmesh-ts/control.sock)"
 systemctl stop $unit
-configure /etc/stunmesh/config.yaml wg0
+configure /etc/stunmesh/config.yaml wg0 "$script"
 chmod 644 /etc/stunmesh/config.yaml
 systemctl start $unit
 until_true 5 is ActiveState failed

@@ -167,6 +167,34 @@ test("watchNetwork on FreeBSD tells interfaces that come and go, and learns what
   await watch.close();
 });
 
+test("watchNetwork reads a long queue in parts", async () => {
+  const { host, socket, take, watch } = setUp("freebsd");
+  const item = { bytes: routeMessage("freebsd", "RTM_NEWADDR", { index: 2 }) };
+  await host.deliver(socket, ...Array.from({ length: 200 }, () => item));
+  assert.deepEqual(take(), ["address em0"]);
+  await host.deliver(socket);
+  assert.deepEqual(take(), ["address em0"]);
+  await watch.close();
+});
+
+test("watchNetwork begins when an interface goes away meanwhile, and closes its socket when it cannot begin", async () => {
+  const host = createFakeBsd("freebsd");
+  const interfaces = host.readInterfaces();
+  const list = () => [...interfaces, { name: "gone0", isUp: true, isLoopback: false, addresses: [] }];
+  await watchNetwork(() => undefined, { host: { ...host, readInterfaces: list } }).close();
+  const broken = {
+    ...host,
+    readInterfaces() {
+      throw new Error("ENOMEM");
+    },
+  };
+  assert.throws(() => watchNetwork(() => undefined, { host: broken }), {
+    code: "SYSTEM_CALL_FAILED",
+    message: /ENOMEM/,
+  });
+  assert.deepEqual(host.open(), []);
+});
+
 test("watchNetwork on FreeBSD asks to be told of what is lost; macOS cannot tell", async () => {
   const seen = names.map((name) => setUp(name).socket.options.map((option) => option.name));
   assert.deepEqual(seen, [["SO_RCVBUF", "SO_RERROR"], ["SO_RCVBUF"]]);

@@ -208,6 +208,17 @@ test("openPinger on FreeBSD sends nothing whose route does not lead through the 
   await pinger.close();
 });
 
+test("openPinger on FreeBSD does not tell a tunnel by a link-local address, which says nothing about routes", async () => {
+  const host = createFakeBsd("freebsd");
+  host.interfaces.set("wg0", { index: 5, addresses: ["fe80::5"] });
+  const pinger = openPinger(host, { family: "ipv6", interface: "wg0" });
+  const pinged = pinger.ping("2001:db8::77", { timeoutMs: 10, signal });
+  assert.equal(rawOf(host.sockets).sent.length, 1);
+  await host.clock.advance(10);
+  assert.equal(await pinged, undefined);
+  await pinger.close();
+});
+
 test("openPinger on FreeBSD asks and sends by the routing table of the interface", async () => {
   const host = createFakeBsd("freebsd");
   host.route = (_host, fib) => (fib === 2 ? "wg0" : "em0");

@@ -1,0 +1,101 @@
+/**
+ * The packages: the Debian package in a real systemd (installed, upgraded, removed, purged), and npm's tarball in an empty
+ * folder. Needs root, dpkg-deb, wireguard-go and coturn, and npm's registry or its cache.
+ */
+import assert from "node:assert/strict";
+import { copyFile, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { repositoryRoot } from "../fixtures/path.ts";
+import { readCommand } from "./process.ts";
+import { runInSystemd, type Seen } from "./systemd/boot.ts";
+
+const { version } = JSON.parse(await readFile(join(repositoryRoot, "package.json"), "utf8")) as { version: string };
+let directory: string;
+
+before(async () => {
+  directory = await mkdtemp(join(tmpdir(), "stunmesh-package-"));
+});
+after(() => rm(directory, { recursive: true, force: true }));
+
+async function buildDebianPackage(name: string): Promise<string> {
+  const out = join(directory, name);
+  await mkdir(out);
+  const script = join(repositoryRoot, "packaging/debian/build.sh");
+  const path = await readCommand([script], { env: { OUT: out, SOURCE_DATE_EPOCH: "1700000000" } });
+  return path.trim();
+}
+
+test("the Debian package is installed, runs, is upgraded, removed and purged; built twice it is the same", async () => {
+  const path = await buildDebianPackage("one");
+  assert.deepEqual(await readFile(await buildDebianPackage("two")), await readFile(path));
+
+  const seen: Seen = await runInSystemd("package-checks.sh", async (copy) => {
+    await mkdir(join(copy, "srv"));
+    await copyFile(path, join(copy, "srv/package.deb"));
+  });
+  const wanted = {
+    "install.status": "0",
+    "install.version": version,
+    // There is no configuration yet.
+    "install.enabled": "disabled",
+    "install.active": "inactive",
+    "install.modes": "root 755 root 755 root 755",
+    "check.said": "/etc/stunmesh/config.yaml: ok: 1 interface, 1 peer, 1 plugin, 1 STUN server",
+    "start.status": "0",
+    "start.program": "/usr/bin/node /usr/lib/stunmesh-ts/stunmesh-ts.js run ",
+    "start.stored": "1",
+    "upgrade.status": "0",
+    "upgrade.restarted": "yes",
+    "remove.status": "0",
+    "remove.active": "inactive",
+    "remove.left": "",
+    "remove.memory": "wg0.json wg0.lock",
+    "purge.status": "0",
+    "purge.memory": "",
+    "purge.config": "config.yaml",
+    end: "reached",
+  };
+  const found = Object.fromEntries(Object.keys(wanted).map((key) => [key, seen.values.get(key)]));
+  assert.deepEqual(found, wanted, seen.text);
+});
+
+test("the tarball of npm has what is needed and no more, and runs in an empty folder", async () => {
+  const packed = await readCommand(["npm", "pack", "--json", "--ignore-scripts", "--pack-destination", directory], {
+    cwd: repositoryRoot,
+  });
+  const [{ filename, files }] = JSON.parse(packed) as [{ filename: string; files: { path: string }[] }];
+  const paths = files.map(({ path }) => path);
+  for (const path of ["dist/stunmesh-ts.js", "config.example.yaml", "packaging/systemd/stunmesh-ts.service"]) {
+    assert.ok(paths.includes(path), path);
+  }
+  const unwanted = paths.filter((path) => /^(?:src|test|bench|build|node_modules)|\.deb$|\.ts$|debian/.test(path));
+  assert.deepEqual(unwanted, []);
+
+  const home = join(directory, "home");
+  await mkdir(home);
+  await readCommand(
+    [
+      "npm",
+      "install",
+      "--prefix",
+      home,
+      "--ignore-scripts",
+      "--prefer-offline",
+      "--no-audit",
+      "--no-fund",
+      join(directory, filename),
+    ],
+    { timeoutMs: 60_000, cwd: home },
+  );
+  const program = join(home, "node_modules/.bin/stunmesh-ts");
+  assert.equal(await readCommand([program, "--version"]), `${version}\n`);
+  const example = join(home, "node_modules/stunmesh-ts/config.example.yaml");
+  assert.match(await readCommand([program, "check", "--config", example]), /: ok: /);
+  const native = 'await import("koffi").then((koffi) => console.log(typeof koffi.default.load))';
+  assert.equal(
+    await readCommand([process.execPath, "--input-type=module", "--eval", native], { cwd: home }),
+    "function\n",
+  );
+});
