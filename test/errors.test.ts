@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { describeError, errorCode, errorKinds, isAbort, isFatal, StunmeshError } from "../src/errors.ts";
 
 /** Exit statuses of sysexits.h that the program uses. */
-const sysexits = [64, 66, 69, 75, 77, 78];
+const sysexits = [64, 66, 69, 73, 75, 77, 78];
 
 test("every code has an exit status of sysexits.h and a name in capitals", () => {
   for (const [code, { exitCode }] of Object.entries(errorKinds)) {
