@@ -1,4 +1,5 @@
-# WireGuard on the hosts: wireguard-go, because a namespace may be had where the kernel's module may not.
+# WireGuard on the hosts: wireguard-go, because a namespace may be had where the kernel's module may not; with
+# LAB_WG=kernel the kernel's.
 # Interface names are unique on the machine: /run/wireguard, where wg(8) looks for the sockets, is shared by all.
 
 _wg_name() { echo "wg$LAB$1"; }
@@ -13,20 +14,26 @@ _wg_create() { # HOST
 lab_wg_start() {
   local n=${1#h} name
   name=$(_wg_name "$1")
-  mkdir -p /run/wireguard
-  _spawn "wg-$1" "$1" env LOG_LEVEL="${LAB_WG_LOG:-error}" wireguard-go -f "$name"
-  _wait_for 10 _listens_for_wg "$1" "$name" ||
-    _die "wireguard-go of $1 did not start: $(cat "$S/log/wg-$1.log")" || return
-  wg set "$name" listen-port "${2:-$LAB_WG_PORT}" private-key "$S/keys/$1.key" &&
-    { [ ! -e "$S/keys/$1.peers" ] || wg addconf "$name" "$S/keys/$1.peers"; } &&
+  if [ "${LAB_WG:-go}" = kernel ]; then
+    ip -n "$LAB-$1" link add "$name" type wireguard || _die "the kernel has no WireGuard" || return
+  else
+    mkdir -p /run/wireguard
+    _spawn "wg-$1" "$1" env LOG_LEVEL="${LAB_WG_LOG:-error}" wireguard-go -f "$name"
+    _wait_for 10 _listens_for_wg "$1" "$name" ||
+      _die "wireguard-go of $1 did not start: $(cat "$S/log/wg-$1.log")" || return
+  fi
+  _ns "$1" wg set "$name" listen-port "${2:-$LAB_WG_PORT}" private-key "$S/keys/$1.key" &&
+    { [ ! -e "$S/keys/$1.peers" ] || _ns "$1" wg addconf "$name" "$S/keys/$1.peers"; } &&
     ip -n "$LAB-$1" -batch - <<<"addr add $(_tun4 "$n")/24 dev $name
 addr add $(_tun6 "$n")/64 dev $name nodad
 link set $name mtu 1420 up" || _die "cannot configure WireGuard of $1"
 }
 # It listens (__SO_ACCEPTCON), which is a moment after the socket is there: wg(8) removes a socket that refuses it.
 _listens_for_wg() { _ns "$1" grep -q "00010000 .*/$2\.sock\$" /proc/net/unix; } # HOST INTERFACE
-# wg_stop HOST: wireguard-go ends and its interface goes
-lab_wg_stop() { _kill "wg-$1"; }
+# wg_stop HOST: wireguard-go ends, and its interface goes
+lab_wg_stop() {
+  if [ "${LAB_WG:-go}" = kernel ]; then ip -n "$LAB-$1" link del "$(_wg_name "$1")"; else _kill "wg-$1"; fi
+}
 
 # lab_mesh KEEPALIVE: everyone is everyone's peer, without endpoints; KEEPALIVE may be empty
 lab_mesh() {
@@ -39,7 +46,7 @@ lab_mesh() {
       [ "$p" = "$h" ] || printf '[Peer]\nPublicKey = %s\nAllowedIPs = %s/32, %s/128\n%s\n' "$(cat "$S/keys/$p.pub")" \
         "$(_tun4 "${p#h}")" "$(_tun6 "${p#h}")" "${1:+PersistentKeepalive = $1}"
     done >"$S/keys/$h.peers"
-    wg addconf "$(_wg_name "$h")" "$S/keys/$h.peers" & jobs+=($!)
+    _ns "$h" wg addconf "$(_wg_name "$h")" "$S/keys/$h.peers" & jobs+=($!)
   done
   _wait_all "${jobs[@]}"
 }
