@@ -138,3 +138,8 @@ function formatIpv6(bytes: Uint8Array): string {
   if (length < 2) return text.join(":");
   return `${text.slice(0, start).join(":")}::${text.slice(start + length).join(":")}`;
 }
+
+/** The addresses of a record as text, IPv4 first. */
+export function formatAddresses({ ipv4, ipv6 }: EndpointRecord): readonly string[] {
+  return [ipv4, ipv6].flatMap((address) => (address ? [formatTransportAddress(address)] : []));
+}

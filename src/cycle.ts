@@ -133,7 +133,7 @@ export function createCycle(deps: CycleDeps): Cycle {
       });
       return result;
     } finally {
-      peer.activity.fetch = { atMs: clock.monotonic(), result };
+      peer.activity.fetch = { atMs: clock.monotonic(), wallMs: clock.now(), result };
     }
   }
 

@@ -1,4 +1,5 @@
 /** Looks at the WireGuard device, and says once what is wrong with it or became different since the look before. */
+import type { Clock } from "./clock.ts";
 import { describeError, isAbort, isFatal, StunmeshError } from "./errors.ts";
 import { createFailureLog } from "./failures.ts";
 import type { Log } from "./log.ts";
@@ -15,6 +16,9 @@ export const DEVICE_WAIT_MS = 1_000;
 const HANDSHAKE_CHECK_MS = 500;
 const HANDSHAKE_HOPE_MS = 15_000;
 
+/** How long a change of the listen port is worth telling. */
+const PORT_CHANGE_TOLD_MS = 600_000;
+
 export interface Look {
   readonly device: WireGuardDevice;
   /** The device is new, or its port, mark, key or list of peers is another one than at the look before. */
@@ -29,17 +33,23 @@ export interface DeviceLook {
   look(signal: AbortSignal): Promise<Look | undefined>;
   /** Why the last look saw no device, for a person; undefined when it saw one. */
   problem(): string | undefined;
+  /** The last change of the listen port, for a while; `atMs` is of the monotonic clock. */
+  portChange(): { readonly from: number; readonly to: number; readonly atMs: number } | undefined;
 }
 
 export function createDeviceLook(options: {
   readonly interface: string;
   readonly wireguard: WireGuardControl;
   readonly peers: readonly PeerState[];
+  readonly clock: Clock;
   readonly log: Log;
 }): DeviceLook {
-  const { wireguard, peers, log } = options;
+  const { wireguard, peers, clock, log } = options;
   const failures = createFailureLog(log);
   let last: WireGuardDevice | undefined;
+  /** Also of a device that is gone: it mostly comes back. */
+  let lastPort: number | undefined;
+  let portChange: ReturnType<DeviceLook["portChange"]>;
   let problem: string | undefined = "it was not looked at yet";
 
   function checkPeers(device: WireGuardDevice): void {
@@ -75,12 +85,23 @@ export function createDeviceLook(options: {
     if (changes.length > 0) log.info({ reason: changes.join(", ") }, "device changed");
     const isNew = !last || changes.length > 0;
     if (isNew) checkPeers(device);
+    const { listenPort } = device;
+    if (lastPort !== undefined && lastPort !== listenPort) {
+      portChange = { from: lastPort, to: listenPort, atMs: clock.monotonic() };
+    }
+    lastPort = listenPort;
     last = device;
     problem = undefined;
     return { device, isNew };
   }
 
-  return { look, problem: () => problem };
+  return {
+    look,
+    problem: () => problem,
+    portChange() {
+      return portChange && clock.monotonic() - portChange.atMs < PORT_CHANGE_TOLD_MS ? portChange : undefined;
+    },
+  };
 }
 
 /** How soon the device is to be looked at again: soon while a handshake is hoped for, or a tunnel doubted. */

@@ -4,7 +4,7 @@
  * Stores are asked at the same time. One that fails is logged, once while it lasts, and one that is slow or dead delays
  * nothing that another can do.
  */
-import { noteStoreCall } from "./activity.ts";
+import { noteSequence, noteStoreCall } from "./activity.ts";
 import { type EndpointRecord, formatTransportAddress } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import { settledWithin } from "./deadline.ts";
@@ -123,7 +123,12 @@ export async function fetchRecord(
   peer.record = record;
   delete peer.fallback;
   if (record.sequence !== undefined) peer.recordSequence = record.sequence;
-  peer.activity.recordAtMs = options.clock.monotonic();
+  const { clock } = options;
+  const now = { atMs: clock.monotonic(), wallMs: clock.now() };
+  peer.activity.recordAtMs = now.atMs;
+  if (record.sequence !== undefined) {
+    noteSequence(peer.activity, { sequence: record.sequence, now, isOnlyStore: peer.config.plugins.length === 1 });
+  }
   const line = { peer: peer.config.name, ...recordFields(record.endpoints) };
   if (changed) log.info(line, "record fetched");
   else log.debug(line, "record fetched");

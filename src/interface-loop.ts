@@ -10,14 +10,15 @@ import { isPacketDue } from "./convergence.ts";
 import { type CycleDeps, createCycle } from "./cycle.ts";
 import { createDeviceLook, DEVICE_WAIT_MS, type Look, lookAgainMs } from "./device-look.ts";
 import type { StateChange } from "./events.ts";
+import { explainPeer } from "./explain-peer.ts";
 import type { ResolveTarget } from "./health/target.ts";
 import { interfaceStatus } from "./interface-status.ts";
 import { createNatWatch, type NatReport, natClassOf } from "./nat.ts";
 import type { DiscoveryCounters } from "./own-address.ts";
+import { createOwnSlot } from "./own-slot.ts";
 import { createPeerChanges, type PeerChange } from "./peer-change.ts";
 import { startPeerHealth } from "./peer-health.ts";
 import type { PeerState } from "./peer-state.ts";
-import { explainPeer, noteStates } from "./peer-status.ts";
 import type { Occasion } from "./publishing.ts";
 import { createReachabilityReport } from "./reachability.ts";
 import { type Remembered, recall, remember } from "./remember.ts";
@@ -75,7 +76,6 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
   const { config, clock, log } = deps;
   const wake = createWake(clock);
   const reports = createReachabilityReport({ clock, log });
-  const changes = createPeerChanges(deps.onPeerChange ?? (() => undefined));
   const nat = createNatWatch({ clock, log, signal, run: deps.observeMapping });
   const counters = deps.discoveryCounters ?? { discoveries: 0, discoveryFailures: 0 };
   let device: WireGuardDevice | undefined;
@@ -92,6 +92,7 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
     onOwnAddress: (seen) => turns.track(nat.observe(seen)),
   });
   const peers = [...cycle.peers.values()];
+  const changes = createPeerChanges({ ...deps, interface: config.name, peers });
   const turns = createTurns({
     ...deps,
     cycle,
@@ -100,6 +101,7 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
     onNews: () => wake.wake(),
     signal,
   });
+  const ownSlot = createOwnSlot({ ...deps, track: turns.track, signal });
   const watch = createStoreWatch({ stores: deps.stores, log, onChange: onRecordChanged });
   const deviceLook = createDeviceLook({ ...deps, interface: config.name, peers });
   const health = startPeerHealth(
@@ -179,20 +181,24 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
   function surroundings() {
     return {
       clock,
+      peers,
       device,
       problem: deviceLook.problem(),
+      portChange: deviceLook.portChange(),
       mapping: nat.current()?.report.mapping,
       ownAddressKnown: cycle.own.current() !== undefined,
+      own: cycle.own.details(),
       turns,
       health: health.health,
     };
   }
 
   function report(): void {
-    noteStates(peers, { interface: config.name, device, clock, onState: deps.onState });
     const explain = (peer: PeerState) => explainPeer(peer, surroundings());
-    changes.looked(device && present(device), explain);
-    if (device) reports.update(present(device), explain);
+    changes.looked(device, explain);
+    if (!device) return;
+    reports.update(present(device), explain);
+    ownSlot.looked(device, present(device));
   }
 
   async function loop(): Promise<void> {
@@ -231,8 +237,7 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
       wake.wake();
     },
     status() {
-      const own = cycle.own.details();
-      return interfaceStatus({ ...surroundings(), name: config.name, peers, own, nat: nat.current(), counters });
+      return interfaceStatus({ ...surroundings(), name: config.name, nat: nat.current(), counters });
     },
     roundAtMs: () => roundAtMs,
   };

@@ -1,18 +1,17 @@
 /** What is known about one interface, as others may see it (status.ts). Made when somebody asks. */
 import { formatTransportAddress } from "./address.ts";
+import { inOneSentence, portChanged, stunBlocked } from "./causes.ts";
 import type { Clock } from "./clock.ts";
+import { describePortChange, heardSinceSilence, wallTime } from "./explain-peer.ts";
 import type { NatWatch } from "./nat.ts";
 import type { DiscoveryCounters, OwnAddressDetails } from "./own-address.ts";
 import { round } from "./own-address.ts";
-import type { PeerState } from "./peer-state.ts";
-import { failureStatus, peerStatus, type Surroundings, wallTime } from "./peer-status.ts";
+import { failureStatus, peerStatus, type Surroundings } from "./peer-status.ts";
 import type { InterfaceStatus, MappedStatus } from "./status.ts";
 
 export interface InterfaceKnown extends Surroundings {
   /** As the configuration has it. */
   readonly name: string;
-  readonly peers: readonly PeerState[];
-  readonly own: OwnAddressDetails;
   readonly nat: ReturnType<NatWatch["current"]>;
   readonly counters: DiscoveryCounters;
 }
@@ -20,10 +19,12 @@ export interface InterfaceKnown extends Surroundings {
 export function interfaceStatus(known: InterfaceKnown): InterfaceStatus {
   const { name, peers, device, problem, own, nat, clock } = known;
   const { ipv4, ipv6 } = own.found;
+  const notes = interfaceNotes(known);
   return {
     name,
     state: device ? "ready" : "waiting",
     ...(!device && { reason: problem ?? "it is not there" }),
+    ...(notes.length > 0 && { notes }),
     ...(device && {
       device: {
         name: device.name,
@@ -38,6 +39,13 @@ export function interfaceStatus(known: InterfaceKnown): InterfaceStatus {
     counters: { ...known.counters },
     peers: peers.map((peer) => peerStatus(peer, known)),
   };
+}
+
+function interfaceNotes(known: InterfaceKnown): readonly string[] {
+  const heardFrom = heardSinceSilence(known);
+  const portChange = describePortChange(known);
+  const causes = [heardFrom !== undefined && stunBlocked(heardFrom), portChange && portChanged(portChange)];
+  return causes.flatMap((cause) => (cause ? [inOneSentence(cause)] : []));
 }
 
 function mapped(found: NonNullable<OwnAddressDetails["found"]["ipv4"]>, clock: Clock): MappedStatus {

@@ -41,6 +41,8 @@ export interface OwnAddressDetails {
   readonly found: { readonly [family in Family]?: Discovered & { readonly atMs: number } };
   /** Why the last discovery failed, or one family of it; undefined when it did not. */
   readonly failure?: { readonly atMs: number; readonly error: unknown } | undefined;
+  /** Since when no server has answered at all; undefined when one answered the last time, or none was asked yet. */
+  readonly silentSinceMs?: number | undefined;
 }
 
 export interface DiscoveryCounters {
@@ -105,6 +107,7 @@ export function createOwnAddress(options: {
     details = {
       found: hasAnswer ? found : details.found,
       failure: failure === undefined ? undefined : { atMs, error: failure },
+      silentSinceMs: hasAnswer ? undefined : (details.silentSinceMs ?? atMs),
     };
     if (!hasAnswer) {
       throw failure ?? new StunmeshError("STUN_NO_ANSWER", "Cannot discover the own address: no family is wanted");

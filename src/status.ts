@@ -19,6 +19,8 @@ export interface InterfaceStatus {
   /** `waiting`: there is no usable device, `reason` says why. */
   readonly state: "ready" | "waiting";
   readonly reason?: string;
+  /** What else is worth knowing, one sentence each; missing when there is nothing. */
+  readonly notes?: readonly string[];
   readonly device?: {
     /** The name the operating system knows, on macOS another one (utun4) than the configuration's. */
     readonly name: string;
@@ -85,6 +87,8 @@ export interface PeerStatus {
   readonly since: string;
   /** Why it is not reachable and what may help, in one sentence; missing when it is reachable. */
   readonly why?: string;
+  /** What is not as it should be, reachable or not, one sentence each; missing when there is nothing. */
+  readonly notes?: readonly string[];
   readonly endpoint?: string;
   /** `record`: set from the peer's record; `remembered`: from before a restart; `wireguard`: configured, or learned by WireGuard itself. */
   readonly endpointFrom?: "record" | "remembered" | "wireguard";

@@ -6,22 +6,40 @@ const usual = {
   liveness: "silent",
   pingTarget: undefined,
   hasRecord: true,
+  wasFetched: true,
+  hadHandshake: false,
   endpoint: { family: "ipv6", host: "2001:db8::7", port: 7 },
   mapping: "endpoint-independent",
   ownAddressKnown: true,
+  isStunSilent: false,
 } as const;
+
+const portChange = { from: 51820, to: 40404, at: "2026-11-01T12:00:00Z" };
+const trouble = { store: "shared", message: "Cannot use it: 503" };
+const silent = { ownAddressKnown: false, isStunSilent: true } as const;
 
 const dependent = "destination-dependent";
 const independent = "endpoint-independent";
 
 const reasons: readonly (readonly [string, Partial<Parameters<typeof explainUnreachable>[0]>, RegExp])[] = [
-  ["no STUN server answers", { ownAddressKnown: false, mapping: "destination-dependent" }, /stun\.addresses/],
+  ["no STUN server answers", { ...silent, mapping: "destination-dependent" }, /^no STUN server .*stun\.addresses/],
+  ["no STUN server answers any more", { isStunSilent: true }, /no peer is heard: UDP is blocked/],
+  ["only STUN is blocked", { ...silent, heardFrom: "home" }, /^STUN is blocked.*other UDP works \(home was just/],
+  ["only STUN is blocked, and the address is known", { isStunSilent: true, heardFrom: "home" }, /^nothing comes back/],
+  ["no STUN server was asked yet", { ownAddressKnown: false }, /own address is not known yet/],
+  [
+    "a key that two hosts have",
+    { ...silent, foreign: "192.0.2.7:7" },
+    /^another host publishes with this host's key: .*192\.0\.2\.7:7/,
+  ],
   [
     "a symmetric NAT, though nothing was published",
     { mapping: "destination-dependent", hasRecord: false },
     /symmetric NAT/,
   ],
-  ["no record", { hasRecord: false, mapping: undefined }, /published nothing/],
+  ["no record", { hasRecord: false, mapping: undefined }, /published nothing .*wrong public key/],
+  ["no record of a peer whose key is right", { hasRecord: false, hadHandshake: true }, /with another store$/],
+  ["no look at the store yet", { hasRecord: false, wasFetched: false }, /not known yet: the store is being asked/],
   ["no endpoint", { endpoint: undefined }, /endpoint is not known/],
   ["nothing comes back", {}, /nothing comes back from \[2001:db8::7\]:7/],
   ["a mapping that is not known", { mapping: undefined }, /nothing comes back/],
@@ -59,11 +77,34 @@ const reasons: readonly (readonly [string, Partial<Parameters<typeof explainUnre
   ],
   [
     "a store that takes nothing",
-    { publishError: "Cannot set: 503", hasRecord: false },
-    /in no store yet.*Cannot set: 503/,
+    { publishTrouble: { ...trouble, isFirst: true }, hasRecord: false },
+    /in no store yet.*store shared .*Cannot use it: 503/,
   ],
-  ["a store that gives nothing", { fetchError: "Cannot get: 503", hasRecord: false }, /looked up: Cannot get: 503/],
-  ["a store that fails now", { fetchError: "Cannot get: 503" }, /nothing comes back/],
+  [
+    "a store that takes nothing any more",
+    { publishTrouble: { ...trouble, isFirst: false } },
+    /cannot be kept up to date .*store shared .*Cannot use it: 503/,
+  ],
+  [
+    "a store that gives nothing",
+    { fetchTrouble: trouble, hasRecord: false },
+    /^addresses cannot be exchanged, the store shared does not work: Cannot use it: 503; "stunmesh-ts store test shared"/,
+  ],
+  [
+    "a record of other keys",
+    { recordTrouble: { ...trouble, isUnreadable: true } },
+    /^what the store shared has .*new key/,
+  ],
+  [
+    "a record that is none",
+    { recordTrouble: { ...trouble, isUnreadable: false } },
+    /cannot be used: Cannot use it: 503$/,
+  ],
+  [
+    "another listen port",
+    { portChange },
+    /since .* listen port changed from 51820 to 40404 at 2026-11-01T12:00:00Z: the/,
+  ],
   ["a peer that is heard without a ping", { liveness: "receiving" }, /nothing comes back/],
 ];
 

@@ -136,7 +136,7 @@ test("status() says which store fails and why, until it works again", async () =
   assert.equal(failing.publishError?.code, "STORE_FAILED");
   assert.match(failing.fetchError?.message ?? "", /told to fail/);
   assert.equal(failing.fetch?.result, "failed");
-  assert.match(failing.why ?? "", /in no store yet.*told to fail/);
+  assert.match(failing.why ?? "", /^addresses cannot be exchanged, the store store does not work: .*told to fail/);
   assert.ok(failing.counters.publishFailures > 0 && failing.counters.fetchFailures > 0);
   store.mode = "ok";
   await clock.advance(30_000);

@@ -2,6 +2,7 @@
  * `stunmesh-ts init`: writes a first configuration, from what WireGuard knows, the command line, and a few questions when
  * there is a terminal. It changes nothing that exists, and writes only what the daemon would accept.
  */
+import { existsSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { findConfig } from "../config/search.ts";
@@ -40,7 +41,8 @@ export async function init(options: InitOptions, signal: AbortSignal): Promise<n
     if (wrong.length > 0) throw new StunmeshError("USAGE", `Cannot write this configuration: ${wrong.join("; ")}`);
     await createFile(path, { text, mode: CONFIG_MODE });
     await addSchema(join(dirname(path), SCHEMA_FILE));
-    console.log(report(plan, { path, missing, isFound: await isFoundAt(path, env) }));
+    const isFound = await isFoundAt(path, env);
+    console.log(report(plan, { path, missing, isFound, hasService: isFound && hasUnit() }));
   } finally {
     terminal?.close();
   }
@@ -93,13 +95,25 @@ async function isFoundAt(path: string, env: Environment): Promise<boolean> {
   }
 }
 
+/** Whether the program was installed together with its unit of systemd: by a package, or by hand. */
+function hasUnit(): boolean {
+  const folders = ["/etc/systemd/system", "/usr/lib/systemd/system"];
+  return folders.some((folder) => existsSync(join(folder, "stunmesh-ts.service")));
+}
+
 function report(
   { interfaces, store }: InitPlan,
   {
     path,
     missing,
     isFound,
-  }: { readonly path: string; readonly missing: readonly SecretPlace[]; readonly isFound: boolean },
+    hasService,
+  }: {
+    readonly path: string;
+    readonly missing: readonly SecretPlace[];
+    readonly isFound: boolean;
+    readonly hasService: boolean;
+  },
 ): string {
   const option = isFound ? "" : ` --config ${path}`;
   const keys = interfaces.map(({ name, publicKey }) => `  ${name}  ${publicKey ?? "(not read: wg show, as root)"}`);
@@ -112,7 +126,8 @@ function report(
     `Look it over, then check it: stunmesh-ts check${option}`,
     `Try this host and the store "${store.kind}": stunmesh-ts doctor${option}`,
     "Do the same on the other hosts, with the same store",
-    `Start it: stunmesh-ts run${option} (or as a service)`,
+    `Start it: ${hasService ? "systemctl enable --now stunmesh-ts" : `stunmesh-ts run${option} (or as a service)`}`,
+    "See what it knows: stunmesh-ts status",
   ];
   return `Wrote ${path}
 

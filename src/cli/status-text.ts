@@ -60,6 +60,7 @@ function formatInterface(one: InterfaceStatus, options: FormatOptions): string {
     const { at, message } = one.discoveryError;
     lines.push(wrap(`discovery failed ${age(at, nowMs)} ago: ${message}`));
   }
+  for (const note of one.notes ?? []) lines.push(wrap(`note: ${note}`));
   const header = row({ name: "PEER", state: "STATE", handshake: "HANDSHAKE", ping: "PING", next: "NEXT" }, nameColumns);
   return [...lines, "", header, ...one.peers.map((peer) => formatPeer(peer, { ...options, nameColumns }))].join("\n");
 }
@@ -76,7 +77,7 @@ function formatHead({ name, state, reason, device, mapping }: InterfaceStatus): 
 
 function formatPeer(peer: PeerStatus, options: FormatOptions & { readonly nameColumns: number }): string {
   const { nowMs, color, nameColumns } = options;
-  const { state, latestHandshakeAt, next, busy, why } = peer;
+  const { state, latestHandshakeAt, next, busy, why, notes = [] } = peer;
   const first = row(
     {
       name: shorten(clean(peer.name)),
@@ -95,6 +96,7 @@ function formatPeer(peer: PeerStatus, options: FormatOptions & { readonly nameCo
     painted,
     wrap(formatExchange(peer, nowMs), { indent: 6, hang: 4 }),
     ...(why === undefined ? [] : [wrap(`why: ${why}`, { indent: 6, hang: 4 })]),
+    ...notes.map((note) => wrap(`note: ${note}`, { indent: 6, hang: 4 })),
   ].join("\n");
 }
 

@@ -59,7 +59,7 @@ export function explain(
   { device, nowMs }: { readonly device: string; readonly nowMs: number },
 ): string {
   const ago = (iso: string) => `${age(iso, nowMs)} ago`;
-  const { record, fetch, next, persistentKeepalive } = peer;
+  const { record, fetch, next, notes = [] } = peer;
   const addresses = [record?.ipv4, record?.ipv6].filter((address) => address !== undefined).join(" and ");
   const facts = [
     peer.endpoint === undefined ? "no endpoint" : `endpoint ${peer.endpoint} (${peer.endpointFrom ?? "wireguard"})`,
@@ -76,7 +76,7 @@ export function explain(
     ...(peer.publishError ? [`publishing fails: ${peer.publishError.message}`] : []),
     ...(fetch ? [`fetched ${ago(fetch.at)}: ${fetch.result}`] : []),
     ...(peer.fetchError ? [`fetching fails: ${peer.fetchError.message}`] : []),
-    ...(persistentKeepalive === 0 ? ["no persistent keepalive: set PersistentKeepalive = 25 on both sides"] : []),
+    ...notes,
     ...(next ? [`next turn in ${age(new Date(nowMs).toISOString(), Date.parse(next.at))}`] : []),
   ];
   const head = `${device}/${peer.name}: ${peer.state} for ${age(peer.since, nowMs)}`;

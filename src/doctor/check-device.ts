@@ -1,5 +1,6 @@
 /** Checks of a WireGuard interface against its configuration. Pure. */
 import { parseIp } from "../address.ts";
+import { noKeepalive, notOnDevice } from "../causes.ts";
 import type { WireGuardPeer } from "../wg/types.ts";
 import { networkChecks } from "./check-network.ts";
 import type { DeviceFacts } from "./facts.ts";
@@ -60,16 +61,14 @@ function checkPeers(facts: DeviceFacts): readonly Finding[] {
   const strangers = unknown.map(({ publicKey }) => base64(publicKey));
   const missing = config.peers.filter((peer) => !there.includes(peer));
   return [
-    ...missing.map((peer): Finding => {
-      const others = strangers.length === 0 ? "" : `; the device has ${strangers.slice(0, 3).join(", ")} instead`;
-      return {
+    ...missing.map(
+      (peer): Finding => ({
         level: "fail",
         check: "peers",
         subject: `${config.name}/${peer.name}`,
-        text: `the peer is not on the device: no peer there has the public key ${base64(peer.publicKey)}`,
-        hint: `correct public_key, or add the peer to WireGuard${others}`,
-      };
-    }),
+        ...notOnDevice(base64(peer.publicKey), strangers),
+      }),
+    ),
     ...(missing.length === 0 && strangers.length > 0
       ? [
           {
@@ -104,8 +103,7 @@ function checkKeepalive(facts: DeviceFacts): readonly Finding[] {
             level: "warn",
             check: "keepalive",
             subject,
-            text: "no keepalive: an idle tunnel loses its NAT mapping, and the peer cannot reach this host then",
-            hint: "set PersistentKeepalive = 25, on both sides",
+            ...noKeepalive(),
           },
         ],
   );

@@ -1,20 +1,21 @@
 /** Checks of one peer: its records, ours, its endpoint and its handshake. Pure. */
 import {
   type EndpointRecord,
+  formatAddresses,
   formatTransportAddress,
   sameTransportAddress,
   selectEndpoints,
   type TransportAddress,
 } from "../address.ts";
+import { clocksDiffer, foreignRecord } from "../causes.ts";
+import { formatDuration } from "../duration.ts";
 import type { PeerRecord } from "../record.ts";
 import { freshest } from "../select-record.ts";
 import { type FoundValue, mappedOf, type OwnNat, type PeerFacts } from "./facts.ts";
-import { type Check, type Finding, formatDuration } from "./finding.ts";
+import type { Check, Finding } from "./finding.ts";
 
 /** WireGuard drops a session this long after its handshake (REJECT_AFTER_TIME of the protocol). */
 const SESSION_MS = 180_000;
-/** Clocks of hosts that are set by NTP differ by less; a record is some seconds old when it is read. */
-const CLOCK_MS = 120_000;
 /** A daemon publishes at least every 6 h. */
 const STALE_MS = 6.5 * 3_600_000;
 /** A record of ours that is as fresh as this, and that no daemon here has written. */
@@ -67,9 +68,10 @@ function checkRecord(situation: PeerSituation): readonly Finding[] {
   const subject = subjectOf(situation);
   const check = "record";
   const record = recordOf(peer);
+  const level = record ? "warn" : "fail";
   const bad = peer.found.flatMap((value): readonly Finding[] =>
-    "failure" in value
-      ? [{ level: record ? "warn" : "fail", check, subject, text: `in ${value.plugin}: ${value.failure.message}` }]
+    "failure" in value && !isPassedOver(value, peer)
+      ? [{ level, check, subject, text: `in ${value.plugin}: ${value.failure.message}` }]
       : [],
   );
   if (record) {
@@ -93,23 +95,19 @@ function checkRecord(situation: PeerSituation): readonly Finding[] {
   ];
 }
 
+/** A store that keeps several values (OpenDHT) has old ones beside the newest, and those of strangers: nothing is wrong. */
+function isPassedOver({ plugin }: FoundValue, { found }: PeerFacts): boolean {
+  return found.some((other) => other.plugin === plugin && "record" in other);
+}
+
 const natWords = { eim: "endpoint-independent", dep: "symmetric", none: "none" } as const;
 
 function checkRecordClock(situation: PeerSituation): readonly Finding[] {
   const { peer } = situation;
   const { sequence } = recordOf(peer) ?? {};
   if (sequence === undefined) return [];
-  const aheadMs = sequence * 1000 - peer.nowMs;
-  if (aheadMs < CLOCK_MS) return [];
-  return [
-    {
-      level: "warn",
-      check: "record-clock",
-      subject: subjectOf(situation),
-      text: `the peer's record is from ${formatDuration(aheadMs)} in the future: the clock of the peer is ahead, or this host's is behind`,
-      hint: "set both clocks (NTP); after that the peer's records are accepted again at once if it keeps its state directory",
-    },
-  ];
+  const cause = clocksDiffer({ sequence, seenAtMs: peer.nowMs });
+  return cause ? [{ level: "warn", check: "record-clock", subject: subjectOf(situation), ...cause }] : [];
 }
 
 /** Our own place in the store: who else writes there has our key. */
@@ -128,15 +126,7 @@ function checkOwnRecord(situation: PeerSituation): readonly Finding[] {
   }
   const isOwn = isWhereWeAre(endpoints, nat);
   if (isForeign(peer, { sequence, isOwn })) {
-    return [
-      {
-        level: "fail",
-        check,
-        subject,
-        text: `another host publishes with this host's key: the store has ${text}, which this host did not write`,
-        hint: "two hosts have the same private key (a copied machine?): make a new one with wg genkey for one of them",
-      },
-    ];
+    return [{ level: "fail", check, subject, ...foreignRecord(text) }];
   }
   if (isOwn === false) {
     const now = (["ipv4", "ipv6"] as const)
@@ -225,8 +215,8 @@ function checkHandshake(situation: PeerSituation): readonly Finding[] {
   return [{ level: hasSession(peer) ? "ok" : "warn", check, subject, text }];
 }
 
-function formatEndpoints({ ipv4, ipv6 }: EndpointRecord): string {
-  return [ipv4, ipv6].flatMap((address) => (address ? [formatTransportAddress(address)] : [])).join(" and ");
+function formatEndpoints(endpoints: EndpointRecord): string {
+  return formatAddresses(endpoints).join(" and ");
 }
 
 function base64(key: Uint8Array): string {

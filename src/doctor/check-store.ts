@@ -1,6 +1,7 @@
 /** Checks of the stores: a throw-away value there and back. Pure. */
+import { formatDuration } from "../duration.ts";
 import type { StoreFacts } from "./facts.ts";
-import { type Check, type Finding, formatDuration } from "./finding.ts";
+import type { Check, Finding } from "./finding.ts";
 
 /** A reply takes a second or two to come, and its date has no fractions. */
 const SKEW_MS = 60_000;

@@ -1,5 +1,6 @@
 /** Checks of what STUN servers answered, or did not. Pure. */
 import { formatTransportAddress } from "../address.ts";
+import { stunBlocked } from "../causes.ts";
 import { addressScope } from "../stun/scope.ts";
 import { mappedOf, type StunFacts } from "./facts.ts";
 import type { Check, Finding } from "./finding.ts";
@@ -12,10 +13,7 @@ export function explainSilence(facts: StunFacts): Pick<Finding, "text" | "hint">
   if (!survey) return { text: failure?.message ?? "the STUN servers cannot be asked" };
   if (survey.some(({ answers }) => answers.length > 0)) return undefined;
   if (heardFrom !== undefined) {
-    return {
-      text: `STUN is blocked, or the servers are dead: none answers, though other UDP works (${heardFrom} was just heard from)`,
-      hint: "try other servers in stun.addresses, on other ports than 3478",
-    };
+    return stunBlocked(heardFrom);
   }
   const elsewhere = (otherPort ?? []).filter(({ answers }) => answers.length > 0).map(({ name }) => name);
   if (elsewhere.length > 0) {

@@ -56,13 +56,3 @@ export type Check<Facts> = (facts: Facts) => readonly Finding[];
 export function runChecks<Facts>(list: readonly Check<Facts>[], facts: Facts): readonly Finding[] {
   return list.flatMap((check) => check(facts));
 }
-
-/** 3 min, 2 h, 5 days: for people. */
-export function formatDuration(ms: number): string {
-  const seconds = Math.round(Math.abs(ms) / 1000);
-  if (seconds < 120) return `${seconds} s`;
-  const minutes = Math.round(seconds / 60);
-  if (minutes < 120) return `${minutes} min`;
-  const hours = Math.round(minutes / 60);
-  return hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} days`;
-}

@@ -3,11 +3,13 @@
  * in the list below would hide those after it, so the first one counts. Pure.
  */
 import { formatTransportAddress } from "../address.ts";
+import { storeFails } from "../causes.ts";
+import { formatDuration } from "../duration.ts";
 import { mappingOf, summarizeMapping } from "../nat.ts";
 import { candidateOf, handshakeAgeMs, hasSession, recordOf } from "./check-peer.ts";
 import { explainSilence } from "./check-stun.ts";
 import { type DeviceFacts, mappedOf, type OwnNat, type PeerFacts, type StoreFacts } from "./facts.ts";
-import { type CheckId, type Finding, formatDuration } from "./finding.ts";
+import type { CheckId, Finding } from "./finding.ts";
 import { explainPair, type NatSide, pairHint } from "./nat-pair.ts";
 
 export interface VerdictFacts {
@@ -81,12 +83,14 @@ function findCause(facts: VerdictFacts, subject: string): Sentence | undefined {
   const silence = explainNoAddress(nat);
   if (silence) return silence;
   const down = stores.length > 0 && stores.every(({ failed }) => failed) ? stores[0] : undefined;
-  if (down?.failed) {
-    const text = `addresses cannot be exchanged, the store ${down.name} does not work: ${down.failed.message}`;
-    return { text, hint: `"stunmesh-ts store test ${down.name}" tries it alone` };
-  }
+  if (down?.failed) return storeFails({ store: down.name, message: down.failed.message });
   const record = recordOf(peer);
   const bad = find("record", subject);
+  const unpublished = find("own-record", subject);
+  if (peer.found.length === 0 && bad && unpublished && !peer.servedBy) {
+    // Before the first start: not a fault yet.
+    return { text: `${bad.text}, nor has this host for the peer`, hint: `start "stunmesh-ts run" here; ${bad.hint}` };
+  }
   if (!record && bad) return bad;
   return explainNats(facts) ?? find("own-record", subject);
 }

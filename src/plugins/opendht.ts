@@ -29,7 +29,7 @@ const endpointSchema = z
 
 const opendhtSchema = z
   .strictObject({
-    endpoint: endpointSchema.default("").describe("URL of an OpenDHT proxy, such as https://dhtproxy.jami.net."),
+    endpoint: endpointSchema.default("").describe("URL of an OpenDHT proxy, such as https://dhtproxy2.jami.net."),
     endpoints: z.array(endpointSchema).default([]).describe("More proxies, asked in this order when one fails."),
     magic: z
       .string()

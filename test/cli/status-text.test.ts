@@ -13,7 +13,7 @@ const unreachable: Partial<PeerStatus> = {
   name: "laptop",
   state: "unreachable",
   since: ago(40),
-  why: "the peer has published nothing for this host: check that stunmesh runs there, with the same store and the right keys",
+  why: 'the peer has published nothing for this host: stunmesh does not run there, or with another store, or one side has a wrong public key of the other: compare with "wg show" on both',
   published: [{ plugin: "shared", at: ago(12), addresses: ["203.0.113.10:21504"] }],
   fetch: { at: ago(3), result: "absent" },
   next: { at: ago(-4), reason: "poll" },
@@ -46,8 +46,9 @@ test("formatStatus shows a working and a lost peer, as docs/operations.md does",
     at 203.0.113.18:21242 (record), published 4 min ago, fetched 4 min ago
   laptop    unreachable 40 s    never       -               in 4 s
     no endpoint, published 12 s ago, fetched 3 s ago (nothing there)
-    why: the peer has published nothing for this host: check that stunmesh runs
-      there, with the same store and the right keys
+    why: the peer has published nothing for this host: stunmesh does not run
+      there, or with another store, or one side has a wrong public key of the
+      other: compare with "wg show" on both
 `,
   );
 });
@@ -92,6 +93,13 @@ test("formatStatus shows everything that can be long within 80 columns", () => {
   );
 });
 
+test("formatStatus shows notes of an interface and of a peer that works", () => {
+  const notes = ["WireGuard's listen port changed from 51820 to 40404", "STUN is blocked"];
+  const text = formatStatus(withPeers([createPeerStatus({ notes: ["no keepalive"] })], { notes }), plain);
+  assert.match(text, /ago\n {2}note: WireGuard's .* 40404\n {2}note: STUN is blocked\n\n {2}PEER /);
+  assert.match(text, /\n {4}at .*\n {4}note: no keepalive\n$/);
+});
+
 test("formatStatus shows an interface that is not there", () => {
   const waiting = withPeers([without(laptop, "next")], {
     state: "waiting",
@@ -123,19 +131,20 @@ test("explain says what is known about a peer", () => {
   const peer = {
     ...laptop,
     record: { ipv4: "203.0.113.18:21242", nat: "destination-dependent" },
-    persistentKeepalive: 0,
+    notes: ["no keepalive: set it"],
   };
   assert.equal(
     explain(peer, { device: "wg0", nowMs: NOW_MS }),
     `wg0/laptop: unreachable for 40 s
-  the peer has published nothing for this host: check that stunmesh runs there,
-  with the same store and the right keys
+  the peer has published nothing for this host: stunmesh does not run there, or
+  with another store, or one side has a wrong public key of the other: compare
+  with "wg show" on both
   - no endpoint
   - latest handshake never
   - the peer published 203.0.113.18:21242, NAT: destination-dependent
   - published to shared 12 s ago: 203.0.113.10:21504
   - fetched 3 s ago: absent
-  - no persistent keepalive: set PersistentKeepalive = 25 on both sides
+  - no keepalive: set it
   - next turn in 4 s`,
   );
 });

@@ -6,7 +6,7 @@ import { peerChecks } from "../../src/doctor/check-peer.ts";
 import { storeChecks } from "../../src/doctor/check-store.ts";
 import { stunChecks } from "../../src/doctor/check-stun.ts";
 import type { DeviceFacts, HostFacts, PeerFacts, StunFacts } from "../../src/doctor/facts.ts";
-import { type CheckId, type Finding, formatDuration, runChecks } from "../../src/doctor/finding.ts";
+import { type CheckId, type Finding, runChecks } from "../../src/doctor/finding.ts";
 import { at } from "../fakes/stun-world.ts";
 import { createDevice, createPeer, createStun, goodStore, NOW_MS, type PeerOptions, surveyOf } from "./facts.ts";
 
@@ -135,6 +135,11 @@ test("record: the freshest counts, bad ones beside it are a warning, alone a fai
     /^ok: .*198.51.100.7:41000, 5 s old\nwarn: in other: Cannot open/,
   );
   assert.match(ofPeer({ found: [bad] }, "record"), /^fail: in other: Cannot open a record$/);
+  const older = { plugin: "shared", failure: { message: "older", code: "RECORD_ROLLED_BACK" } } as const;
+  assert.match(
+    ofPeer({ found: [older, record(seconds - 5), { ...bad, plugin: "shared" }] }, "record"),
+    /^ok: .*198.51.100.7:41000, 5 s old$/,
+  );
   assert.match(ofPeer({ found: [record(seconds - 30_000)] }, "record"), /^warn: .* 8 h old$/);
   const failure = { message: "down", code: "STORE_UNAVAILABLE" } as const;
   assert.equal(ofPeer({ found: [], unreadable: new Map([["shared", failure]]) }, "record"), "");
@@ -180,9 +185,4 @@ test("endpoint: what WireGuard has against what the peer says", () => {
   const reading = { endpoint: other, latestHandshakeMs: NOW_MS - 1000 };
   assert.match(ofPeer({ reading }, "endpoint"), /^ok: .*where the peer was heard last$/);
   assert.match(ofPeer({ servedBy: undefined }, "endpoint"), /^warn: WireGuard has no endpoint/);
-});
-
-test("formatDuration speaks of the unit that matters", () => {
-  const texts = [5_000, -5_000, 600_000, 7_200_000, 3 * 86_400_000].map(formatDuration);
-  assert.deepEqual(texts, ["5 s", "5 s", "10 min", "2 h", "3 days"]);
 });

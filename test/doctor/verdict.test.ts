@@ -77,6 +77,11 @@ const cases: readonly (readonly [string, Case, RegExp])[] = [
   ],
   ["no record", { peer: createPeer({ record: "" }) }, /^fail: the peer has published nothing for this host in shared$/],
   [
+    "before the first start",
+    { peer: { ...createPeer({ record: "" }), own: [], servedBy: undefined } },
+    /^fail: the peer has published nothing for this host in shared, nor has this host for the peer$/,
+  ],
+  [
     "both symmetric",
     { stun: createStun({ survey: symmetric }), peer: createPeer(eim("dep")) },
     /^fail: the NATs of both sides map per destination/,

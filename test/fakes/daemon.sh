@@ -15,6 +15,8 @@ done
 shift $((OPTIND - 1))
 
 supervise() {
+	# Not at the call: there the shell would keep the ones it had open, to bring them back.
+	exec >>"$output" 2>&1 </dev/null
 	trap 'kill -TERM "$child"; wait "$child"; rm -f "$supervisor_pidfile" "$child_pidfile"; exit' TERM
 	while :; do
 		"$@" &
@@ -25,7 +27,7 @@ supervise() {
 	done
 }
 
-supervise "$@" >>"$output" 2>&1 </dev/null &
+supervise "$@" &
 echo $! >"$supervisor_pidfile"
 # Like the real one it does not return before its child runs.
 until [ -s "$child_pidfile" ]; do sleep 0.02; done

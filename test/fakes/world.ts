@@ -40,6 +40,8 @@ export interface Host {
   up: boolean;
   /** STUN servers answer. */
   stun: boolean;
+  /** Persistent keepalive of its peers, seconds; nothing is sent by it here. */
+  keepaliveS: number;
   readonly peers: Map<Host, PeerEntry>;
   /** Destinations this host's NAT lets in: those something was sent to. */
   readonly opened: Set<string>;
@@ -148,7 +150,7 @@ export function createWorld(clock: Clock): World {
           receivedBytes: entry.receivedBytes,
           sentBytes: 0,
           allowedIps: [entry.allowedIp],
-          persistentKeepalive: 25,
+          persistentKeepalive: host.keepaliveS,
           ...(entry.endpoint && { endpoint: entry.endpoint }),
           ...(entry.latestHandshakeMs !== undefined && { latestHandshakeMs: entry.latestHandshakeMs }),
         }),
@@ -166,6 +168,7 @@ export function createWorld(clock: Clock): World {
       listenPort: 51820,
       up: true,
       stun: true,
+      keepaliveS: 25,
       peers: new Map(),
       opened: new Set(),
       writes: [],

@@ -99,3 +99,12 @@ test("the tarball of npm has what is needed and no more, and runs in an empty fo
     "function\n",
   );
 });
+
+test("launchd's file is a property list of a daemon that is kept alive", async () => {
+  const path = join(repositoryRoot, "packaging/macos/stunmesh-ts.plist");
+  const print = "import plistlib, json, sys; print(json.dumps(plistlib.load(open(sys.argv[1], 'rb'))))";
+  const list = JSON.parse(await readCommand(["python3", "-c", print, path])) as Record<string, unknown>;
+  assert.equal(list.Label, "stunmesh-ts");
+  assert.equal(list.KeepAlive, true);
+  assert.deepEqual((list.ProgramArguments as string[]).slice(0, 3), ["/usr/bin/env", "stunmesh-ts", "run"]);
+});

@@ -85,10 +85,3 @@ test("compose.yaml gives the network of the host and two capabilities", () => {
   assert.deepEqual(service?.cap_add, ["NET_ADMIN", "NET_RAW"]);
   assert.deepEqual(service?.cap_drop, ["ALL"]);
 });
-
-test("launchd's file runs the program, again and again", () => {
-  const plist = readText("macos/stunmesh-ts.plist");
-  assert.match(plist, /<key>Label<\/key>\s*<string>stunmesh-ts<\/string>/);
-  assert.match(plist, /<key>KeepAlive<\/key>\s*<true\/>/);
-  assert.match(plist, /<string>stunmesh-ts<\/string>\s*<string>run<\/string>/);
-});

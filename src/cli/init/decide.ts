@@ -158,10 +158,12 @@ async function decideStore(options: InitOptions, context: DecideContext): Promis
     const values: Record<string, StoreValue> = {};
     let wasAsked = false;
     for (const question of offer.questions) {
-      const isGiven = Object.hasOwn(flags, question.key);
-      const value = isGiven ? flags[question.key] : await answerOf(question, { kind: offer.kind, terminal });
+      const { key, sameAs } = question;
+      if (sameAs !== undefined && Object.hasOwn(flags, sameAs)) continue;
+      const isGiven = Object.hasOwn(flags, key);
+      const value = isGiven ? flags[key] : await answerOf(question, { kind: offer.kind, terminal });
       wasAsked ||= !isGiven && terminal !== undefined;
-      if (value !== undefined) values[question.key] = value;
+      if (value !== undefined) values[key] = value;
     }
     const store = { kind: offer.kind, options: { ...values, ...flags } };
     const problems = await context.checkStore(store);

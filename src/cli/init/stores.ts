@@ -10,6 +10,8 @@ export interface StoreOffer {
 export interface StoreQuestion {
   /** Key of the plugin's options. */
   readonly key: string;
+  /** Another key that answers it as well: not asked when that one is given. */
+  readonly sameAs?: string;
   readonly question: string;
   /** Taken when nothing is answered. */
   readonly preset?: string;
@@ -36,7 +38,15 @@ export const storeOffers: readonly StoreOffer[] = [
   {
     kind: "opendht",
     summary: "the public DHT of OpenDHT: no server, no account",
-    questions: [{ key: "endpoint", question: "URL of a proxy of the DHT", preset: "https://dhtproxy.jami.net" }],
+    // Two that the makers of Jami run; docs/plugins.md says why not those with other names.
+    questions: [
+      {
+        key: "endpoints",
+        sameAs: "endpoint",
+        question: "URLs of proxies of the DHT, with commas between",
+        preset: "https://dhtproxy2.jami.net,https://dhtproxy3.jami.net",
+      },
+    ],
   },
   {
     kind: "http",

@@ -87,7 +87,14 @@ test("decide asks for a peer when WireGuard has none", async () => {
   const { terminal } = open(["tooshort", laptop, "", "opendht", "", "", "", ""]);
   const plan = await decide({}, context(terminal, { devices: devices.slice(1) }));
   assert.deepEqual(plan.interfaces[0]?.peers, [{ name: "peer1", publicKey: laptop, allowedIps: [] }]);
-  assert.deepEqual(plan.store, { kind: "opendht", options: { endpoint: "https://dhtproxy.jami.net" } });
+  const endpoints = ["https://dhtproxy2.jami.net", "https://dhtproxy3.jami.net"];
+  assert.deepEqual(plan.store, { kind: "opendht", options: { endpoints } });
+});
+
+test("decide adds no public proxy to one that is given by the option's other name", async () => {
+  const options = { storeOption: ["endpoint=http://dht.example.net:8080"], store: "opendht" };
+  const plan = await decide(options, context(undefined));
+  assert.deepEqual(plan.store.options, { endpoint: "http://dht.example.net:8080" });
 });
 
 test("decide asks about a store again when its rules refuse the answers, but not what was given", async () => {

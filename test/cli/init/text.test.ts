@@ -1,6 +1,7 @@
 /** What init writes, read by the program itself. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { parseStoreAnswer } from "../../../src/cli/init/flags.ts";
 import { type InitPlan, pingTarget, suggestPeerName } from "../../../src/cli/init/plan.ts";
 import { storeOffers } from "../../../src/cli/init/stores.ts";
 import { composeConfig, SCHEMA_FILE } from "../../../src/cli/init/text.ts";
@@ -193,7 +194,8 @@ for (const { kind, questions } of storeOffers) {
       questions.map(({ key, preset, isSecret }) => {
         if (isSecret) return [key, { kind: "file", name: preset?.replace("file:", "") ?? "" } as const];
         const text = preset ?? samples[key] ?? "example.net";
-        return [key, key === "args" ? [text] : text];
+        const parsed = parseStoreAnswer(text, { kind, key });
+        return [key, "value" in parsed ? parsed.value : parsed.problem];
       }),
     );
     const { problems } = await verify(planOf({ store: { kind, options } }), { path, env: {} });

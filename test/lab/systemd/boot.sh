@@ -7,7 +7,9 @@
 set -eu
 copy=$1 out=$2 script=$3
 
-root=$(mktemp -d /var/tmp/stunmesh-systemd.XXXXXX)
+# Beside OUT, to be removed together; empty outside of this namespace.
+root=$(dirname "$out")/root
+mkdir "$root"
 mount --make-rprivate /
 mount -t tmpfs tmpfs "$root"
 mkdir "$root"/{upper,work,new}

@@ -1,0 +1,94 @@
+/** Causes of trouble that the daemon's status and the doctor both find, said in the same words. Pure. */
+import { formatDuration } from "./duration.ts";
+
+export interface Cause {
+  /** What is so: one sentence, without a final period. */
+  readonly text: string;
+  /** What to do. */
+  readonly hint: string;
+}
+
+/** Clocks of hosts that are set by NTP differ by much less; a record is some seconds old when it is read. */
+const CLOCKS_DIFFER_MS = 300_000;
+
+export function inOneSentence({ text, hint }: Cause): string {
+  return `${text}; ${hint}`;
+}
+
+/** `heardFrom`: the name of a peer that WireGuard hears while no STUN server answers. */
+export function stunBlocked(heardFrom: string): Cause {
+  return {
+    text: `STUN is blocked, or the servers are dead: none answers, though other UDP works (${heardFrom} was just heard from)`,
+    hint: "try other servers in stun.addresses, on other ports than 3478",
+  };
+}
+
+export function storeFails({ store, message }: { readonly store: string; readonly message: string }): Cause {
+  return {
+    text: `addresses cannot be exchanged, the store ${store} does not work: ${message}`,
+    hint: `"stunmesh-ts store test ${store}" tries it alone`,
+  };
+}
+
+/** `strangers`: public keys the device has and the configuration has not. */
+export function notOnDevice(publicKey: string, strangers: readonly string[]): Cause {
+  const others = strangers.length === 0 ? "" : `; the device has ${strangers.slice(0, 3).join(", ")} instead`;
+  return {
+    text: `the peer is not on the device: no peer there has the public key ${publicKey}`,
+    hint: `correct public_key, or add the peer to WireGuard${others}`,
+  };
+}
+
+export function noKeepalive(): Cause {
+  return {
+    text: "no keepalive: an idle tunnel loses its NAT mapping, and the peer cannot reach this host then",
+    hint: "set PersistentKeepalive = 25, on both sides",
+  };
+}
+
+/** `addresses`: those of the record that is not ours. */
+export function foreignRecord(addresses: string): Cause {
+  return {
+    text: `another host publishes with this host's key: the store has ${addresses}, which this host did not write`,
+    hint: "two hosts have the same private key (a copied machine?): make a new one with wg genkey for one of them",
+  };
+}
+
+/** A record as it was first seen. Times are of this host's wall clock. */
+export interface SeenRecord {
+  /** Seconds since 1970 by the peer's clock, or more: it only grows. */
+  readonly sequence: number;
+  readonly seenAtMs: number;
+  /** When it was not there yet; undefined = not known, so it may be of any age. */
+  readonly absentAtMs?: number | undefined;
+}
+
+/** What a record says about the two clocks; undefined when they agree as far as can be told. */
+export function clocksDiffer({ sequence, seenAtMs, absentAtMs = 0 }: SeenRecord): Cause | undefined {
+  const aheadMs = sequence * 1000 - seenAtMs;
+  const behindMs = absentAtMs - sequence * 1000;
+  const hint =
+    "set both clocks (NTP); if no handshake comes after that, restart WireGuard on both hosts: it refuses time stamps older than the last one";
+  if (aheadMs >= CLOCKS_DIFFER_MS) {
+    const text = `the peer's record is from ${formatDuration(aheadMs)} in the future: the clock of the peer is ahead, or this host's is behind`;
+    return { text, hint };
+  }
+  if (behindMs < CLOCKS_DIFFER_MS) return undefined;
+  const text = `the peer's record was new ${formatDuration(behindMs)} after its own date: the clock of the peer is behind, or this host's is ahead`;
+  return { text, hint };
+}
+
+/** WireGuard's listen port became another one. */
+export interface PortChange {
+  readonly from: number;
+  readonly to: number;
+  /** ISO 8601. */
+  readonly at: string;
+}
+
+export function portChanged({ from, to, at }: PortChange): Cause {
+  return {
+    text: `WireGuard's listen port changed from ${from} to ${to} at ${at}`,
+    hint: "peers that cannot reach this host any more find its new address in the store",
+  };
+}
