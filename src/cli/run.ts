@@ -55,7 +55,8 @@ export async function run(options: RunOptions, signal: AbortSignal): Promise<num
   const forget = handleSignals({ daemon, reload });
   const control = openControl(daemon, { config, reload, events, log });
   try {
-    await Promise.all([outside.started(daemon), daemon.ended]);
+    // Who is told that it has started may ask it at once.
+    await Promise.all([control.then(() => outside.started(daemon)), daemon.ended]);
   } finally {
     forget();
     await (await control)?.close();
