@@ -25,8 +25,8 @@ export interface MappingObservation extends MappingVerdict {
 }
 
 /**
- * Observes the mapping of the port behind `openSocket`, of one family. A lone server's OTHER-ADDRESS serves as second
- * server. Throws as discover() does when no server answers at all.
+ * Observes the mapping of the port behind `openSocket`, of one family. The OTHER-ADDRESS of the server that answers first is
+ * asked too. Throws as discover() does when no server answers at all.
  */
 export function observeMapping(options: ObserveMappingOptions): Promise<MappingObservation> {
   return runSession(options, async (session) => {
@@ -49,8 +49,8 @@ async function collectSamples(
     if (!answer) return;
     samples.push({ server: address, mapped: answer.mapped });
     onFirst();
-    const isFirstOfLone = servers.length === 1 && samples.length === 1;
-    const others = isFirstOfLone ? otherAddresses(answer.otherAddress, { asked: address, family }) : [];
+    // The other servers may be dead, or the same machine.
+    const others = samples.length === 1 ? otherAddresses(answer.otherAddress, { asked: address, family }) : [];
     await Promise.all(others.map((other) => sample(other, server)));
   }
   const all = Promise.all(
