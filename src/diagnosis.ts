@@ -79,8 +79,10 @@ function explainStores({ fetchTrouble, publishTrouble, recordTrouble }: Situatio
   if (fetchTrouble) return inOneSentence(storeFails(fetchTrouble));
   if (publishTrouble) {
     const { isFirst, store, message } = publishTrouble;
-    const where = isFirst ? "is in no store yet" : "cannot be kept up to date in any store";
-    return `this host's address ${where}, so the peer cannot know where it is: the store ${store} does not take it: ${message}`;
+    const what = isFirst
+      ? "this host's address is in no store yet"
+      : "this host's address cannot be kept up to date in any store";
+    return `${what}, so the peer cannot know where it is: the store ${store} does not take it: ${message}`;
   }
   if (!recordTrouble) return undefined;
   const { isUnreadable, store, message } = recordTrouble;

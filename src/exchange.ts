@@ -181,6 +181,8 @@ async function tryStore(
   } catch (error) {
     if (!isAbort(error)) {
       noteStoreCall(peer.activity, { what, store: name, failure: { atMs: clock.monotonic(), error } });
+      const before = peer.published.get(name);
+      if (what === "publish" && before) peer.published.set(name, { ...before, isDoubted: true });
       failures.failed(key, error, { message: `${what} failed`, fields });
     }
     throw error;

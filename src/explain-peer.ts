@@ -86,8 +86,8 @@ function storeTroubles({
 
 /** The name of a peer that WireGuard hears although no STUN server has answered for a while. */
 export function heardSinceSilence({ own, peers, clock }: Pick<Known, "own" | "peers" | "clock">): string | undefined {
-  const { silentSinceMs = Infinity } = own;
-  const sinceMs = Math.max(silentSinceMs, clock.monotonic() - HEARD_MS);
+  if (own.silentSinceMs === undefined) return undefined;
+  const sinceMs = Math.max(own.silentSinceMs, clock.monotonic() - HEARD_MS);
   return peers.find(({ observation }) => (observation?.receivedAtMs ?? -Infinity) > sinceMs)?.config.name;
 }
 
@@ -112,10 +112,17 @@ export function peerNotes(peer: PeerState, { device, mapping, clock }: Known): r
   ];
 }
 
+/** By look at a device: with a thousand peers that are missing, each of them asks. */
+const strangers = new WeakMap<WireGuardDevice, readonly string[]>();
+
 /** Public keys of peers of the device that the configuration does not have. */
 function strangersOn(device: WireGuardDevice, peers: readonly PeerState[]): readonly string[] {
+  const known = strangers.get(device);
+  if (known) return known;
   const configured = new Set(peers.map(({ config }) => base64(config.publicKey)));
-  return device.peers.map(({ publicKey }) => base64(publicKey)).filter((key) => !configured.has(key));
+  const found = device.peers.map(({ publicKey }) => base64(publicKey)).filter((key) => !configured.has(key));
+  strangers.set(device, found);
+  return found;
 }
 
 function base64(key: Uint8Array): string {

@@ -11,6 +11,8 @@ export interface Publication {
   readonly nat?: NatClass | undefined;
   /** Monotonic clock. */
   readonly atMs: number;
+  /** Writing it once more failed: the store is not trusted to still have it. */
+  readonly isDoubted?: boolean;
 }
 
 /**
@@ -33,7 +35,9 @@ export function isPublishDue(options: {
   readonly monotonicMs: number;
 }): boolean {
   const { own, nat, published, occasion, dedup, expiresAfterMs, monotonicMs } = options;
-  if (!published || !sameEndpoints(own, published.endpoints) || occasion === "failure") return true;
+  if (!published || published.isDoubted || !sameEndpoints(own, published.endpoints) || occasion === "failure") {
+    return true;
+  }
   // The NAT is known a little after the addresses. A peer that cannot be reached is told at once: it explains why.
   if (occasion === "poll" && nat !== undefined && nat !== published.nat) return true;
   const ageMs = monotonicMs - published.atMs;

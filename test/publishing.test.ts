@@ -32,6 +32,11 @@ test("another address or another family is due on every occasion", () => {
   }
 });
 
+test("what could not be written once more is due on every occasion", () => {
+  assert.equal(due({ published: { endpoints: own, atMs: 0, isDoubted: true } }), true);
+  assert.equal(due({ published: { endpoints: own, atMs: 0 } }), false);
+});
+
 test("unchanged addresses are due after a failure, and at an interval without dedup", () => {
   const table: readonly (readonly [Occasion, boolean, boolean])[] = [
     ["poll", true, false],

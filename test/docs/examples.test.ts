@@ -28,12 +28,12 @@ for (const path of pagePaths()) {
   }
 }
 
-test("README.md has configurations and a program", () => {
-  assert.ok(codeBlocks(readText("README.md"), "yaml").length >= 1);
+test("docs/plugins.md has configurations and a program", () => {
+  assert.ok(codeBlocks(readText("docs/plugins.md"), "yaml").length >= 10);
   assert.match(sshExample(), /^#!\/bin\/sh\n/);
 });
 
-testStore("the ssh example of README.md, with a local shell for ssh", {
+testStore("the ssh example of docs/plugins.md, with a local shell for ssh", {
   async open(t) {
     const directory = await temporaryDirectory(t);
     const home = join(directory, "home");
@@ -51,8 +51,8 @@ testStore("the ssh example of README.md, with a local shell for ssh", {
 });
 
 function sshExample(): string {
-  const [, rest = ""] = readText("README.md").split("<!-- example: ssh -->\n");
+  const [, rest = ""] = readText("docs/plugins.md").split("<!-- example: ssh -->\n");
   const [script] = codeBlocks(rest, "sh");
-  assert.ok(script, "README.md has the example");
+  assert.ok(script, "docs/plugins.md has the example");
   return script;
 }

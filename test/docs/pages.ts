@@ -22,6 +22,13 @@ export function readText(path: string): string {
   return readFileSync(join(repositoryRoot, path), "utf8");
 }
 
+/** The lines of the script that is marked as `<!-- commands: NAME -->`. */
+export function markedCommands(page: string, name: string): readonly string[] {
+  const [, rest = ""] = page.split(`<!-- commands: ${name} -->\n`);
+  const [script = ""] = codeBlocks(rest, "sh");
+  return script.split("\n").filter((line) => line !== "");
+}
+
 /** The part of a page from a heading of level 2 to the next one. */
 export function chapter(page: string, heading: string): string {
   const found = page.split(/^(?=## )/m).find((part) => part.startsWith(`## ${heading}\n`));

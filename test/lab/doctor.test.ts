@@ -1,9 +1,10 @@
 /**
- * Why it does not work, situation by situation: `doctor` names the one true cause, and where the daemon knows it as well,
- * its status or its log does too. All situations share one lab, four at a time.
+ * Why it does not work, situation by situation: `doctor` names the one true cause, and so does the daemon's status, as JSON
+ * and in the table. All situations share one lab, four at a time.
  */
 import assert from "node:assert/strict";
 import { after, before, describe, type TestContext, test } from "node:test";
+import type { InterfaceStatus, PeerStatus } from "../../src/status.ts";
 import { type Daemon, type MeshConfigOptions, meshConfig, runProgram, startDaemon, waitForTunnel } from "./daemon.ts";
 import { type Lab, type LabHost, openLab } from "./lab.ts";
 import { startWebFolder } from "./store-servers.ts";
@@ -57,35 +58,75 @@ describe("doctor", { concurrency: 4 }, () => {
     );
   }
 
-  /** The daemon's own sentence about `peer` comes to match. */
-  async function waitForWhy(daemon: Daemon, { config, peer, why }: { config: object; peer: LabHost; why: RegExp }) {
-    let last = "";
+  const askStatus = ({ daemon, config, env }: Asked, ...options: readonly string[]) =>
+    runProgram(lab, daemon.host, { config, command: ["status", ...options], args: [], ...(env && { env }) });
+
+  /** Nothing while the daemon does not answer. */
+  async function readStatus(asked: Asked): Promise<readonly InterfaceStatus[]> {
+    const { stdout } = await askStatus(asked, "--json");
+    return JSON.parse(stdout || "{}").interfaces ?? [];
+  }
+
+  /** A sentence that `find` takes from the status of a daemon comes to match, and the table for people has it, too. */
+  async function waitForSentence(asked: Asked, sentence: RegExp, find: FindSentences): Promise<void> {
+    let last: readonly string[] = [];
     await waitFor(
       async () => {
-        const { stdout } = await runProgram(lab, daemon.host, { config, command: ["status", "--json"], args: [] });
-        const interfaces: readonly { peers: readonly { name: string; why?: string }[] }[] =
-          JSON.parse(stdout || "{}").interfaces ?? [];
-        last = interfaces.flatMap(({ peers }) => peers).find(({ name }) => name === peer.name)?.why ?? stdout;
-        return why.test(last);
+        last = (await readStatus(asked)).flatMap((one) => find(one) ?? []);
+        return last.some((text) => sentence.test(text));
       },
-      { what: `the status of ${daemon.host.name} say ${why}`, timeoutMs: 25_000, everyMs: 1_000 },
-    ).catch((error: Error) => assert.fail(`${error.message}: it said "${last}"`));
+      { what: `the status of ${asked.daemon.host.name} say ${sentence}`, timeoutMs: 35_000, everyMs: 1_000 },
+    ).catch((error: Error) => assert.fail(`${error.message}: it said ${JSON.stringify(last)}`));
+    const { stdout } = await askStatus(asked);
+    const inTable = new RegExp(`(why|note|not ready): .*${sentence.source.replace(/^\^/, "")}`);
+    assert.match(stdout.replace(/\s+/g, " "), inTable);
   }
+
+  /** The daemon's sentence about why `peer` is not reachable. */
+  const waitForWhy = (asked: Asked & { readonly peer: LabHost }, why: RegExp) =>
+    waitForSentence(asked, why, ({ peers }) => find(peers, asked.peer)?.why);
+  /** A note about `peer`. */
+  const waitForNote = (asked: Asked & { readonly peer: LabHost }, note: RegExp) =>
+    waitForSentence(asked, note, ({ peers }) => find(peers, asked.peer)?.notes);
 
   before(async () => {
     const port = { nat: "port" } as const;
     const symm = { nat: "symm" } as const;
     lab = await openLab({
-      sites: [port, port, port, port, port, symm, port, symm, port, port, port, port, port, port],
+      sites: [port, port, port, port, port, symm, port, symm, port, port, port, port, port, port, port],
       services: ["stun1", "stun2"],
       keepaliveS: 2,
     });
   });
   after(() => lab.close());
 
+  test("two hosts with one key", async (t) => {
+    const [one, clone, peer] = [lab.host(13), lab.host(15), lab.host(2)];
+    const config = configOf(one, [peer]);
+    const daemon = await startDaemon(lab, one, { config });
+    // It publishes once more when it knows its NAT, and would take its place back.
+    const isPublished = async () => {
+      const [{ mapping, peers } = { mapping: undefined, peers: [] }] = await readStatus({ daemon, config });
+      const at = find(peers, peer)?.published[0]?.at;
+      return mapping && at && at > mapping.observedAt;
+    };
+    await waitFor(isPublished, { what: "what is published with its NAT", timeoutMs: 15_000, everyMs: 500 });
+    const key = `${lab.directory}/keys/${one.name}.key`;
+    await lab.wg(clone.name, ["set", clone.wireguardInterface, "private-key", key]);
+    const env = { STATE_DIRECTORY: `${lab.directory}/state-clone`, ...shiftClock(5_000) };
+    const options = { config: configOf(clone, [peer]), command: ["publish"], env };
+    const { code, stdout, stderr } = await runProgram(lab, clone, options);
+    assert.equal(code, 0, stdout + stderr);
+    const foreign = /^another host publishes with this host's key: the store has 203\.0\.113\.122:\d+, which this host/;
+    await waitForWhy({ daemon, config, peer }, foreign);
+    await daemon.waitForEvent({ msg: "another host publishes with this interface's key", peer: peer.name });
+    assertSays(await examine(t, one, config), foreign);
+  });
+
   test("a wrong key: the peer is not on the device here, and has published nothing there", async (t) => {
     const [one, two] = [lab.host(1), lab.host(2)];
     const stranger = { ...two, publicKey: await newPublicKey(lab) };
+    const { publicKey } = stranger;
     const [wrong, right] = [configOf(one, [stranger]), configOf(two, [one])];
     const daemons = await Promise.all([
       startDaemon(lab, one, { config: wrong }),
@@ -97,27 +138,39 @@ describe("doctor", { concurrency: 4 }, () => {
     assertSays(examined, /^the peer is not on the device: no peer there has the public key /);
     assert.match(examined.text, /; the device has \S{43}=/);
     assertSays(await examine(t, two, right), /^the peer has published nothing for this host in shared$/);
-    await waitForWhy(daemons[1], { config: right, peer: one, why: /the peer has published nothing for this host/ });
+    const missing = /^the peer is not on the device: no peer there has the public key .*; the device has .* instead/;
+    await waitForWhy({ daemon: daemons[0], config: wrong, peer: two }, missing);
+    // As wrong in WireGuard as in the configuration.
+    await lab.wg(one.name, ["set", one.wireguardInterface, "peer", publicKey, "allowed-ips", "10.200.0.1/32"]);
+    const nothing = /^the peer has published nothing for this host: .* or one side has a wrong public key of the other/;
+    await waitForWhy({ daemon: daemons[0], config: wrong, peer: two }, nothing);
+    await waitForWhy({ daemon: daemons[1], config: right, peer: one }, nothing);
   });
 
   test("a wrong token, and a store that is down", async (t) => {
-    const [one, two] = [lab.host(3), lab.host(2)];
+    const [one, two, other] = [lab.host(3), lab.host(2), lab.host(1)];
     await startWebFolder(lab);
     const plugin = (port: number) => ({
-      web: { type: "http", url: `http://198.51.100.10:${port}`, token: "wrong-token-0123" },
+      type: "http",
+      url: `http://198.51.100.10:${port}`,
+      token: "wrong-token-0123",
     });
-    const refused = configOf(one, [two], { plugins: plugin(8788) });
+    const refused = configOf(one, [two, other], {
+      plugins: { web: plugin(8788), dead: plugin(9) },
+      pluginOf: (peer) => (peer === two ? "web" : "dead"),
+    });
     const daemon = await startDaemon(lab, one, { config: refused });
     const { err } = await daemon.waitForEvent({ msg: "publish failed", plugin: "web" });
     assert.match(err ?? "", /401/);
     const examined = await examine(t, one, refused);
     assertSays(examined, /^addresses cannot be exchanged, the store web does not work: .*401/);
     assert.doesNotMatch(examined.text, /wrong-token/);
-    const why = /this host's address is in no store yet.*401|cannot be looked up.*401/;
-    await waitForWhy(daemon, { config: refused, peer: two, why });
-
-    const down = await examine(t, one, configOf(one, [two], { plugins: plugin(9) }));
-    assertSays(down, /^addresses cannot be exchanged, the store web does not work: .*(ECONNREFUSED|refused)/);
+    const down = /^addresses cannot be exchanged, the store dead does not work: .*(ECONNREFUSED|refused)/;
+    assertSays(examined, down);
+    const why =
+      /^addresses cannot be exchanged, the store web does not work: .*401.*"stunmesh-ts store test web" tries/;
+    await waitForWhy({ daemon, config: refused, peer: two }, why);
+    await waitForWhy({ daemon, config: refused, peer: other }, down);
   });
 
   test("UDP is blocked", async (t) => {
@@ -129,7 +182,7 @@ describe("doctor", { concurrency: 4 }, () => {
       await examine(t, one, config),
       /^UDP is blocked: no STUN server answers .*198\.51\.100\.10:3478 is reached by TCP$/,
     );
-    await waitForWhy(daemon, { config, peer: two, why: /no STUN server answers/ });
+    await waitForWhy({ daemon, config, peer: two }, /^no STUN server answers, .*no peer is heard: UDP is blocked/);
   });
 
   test("STUN is blocked, other UDP is not", async (t) => {
@@ -151,6 +204,8 @@ describe("doctor", { concurrency: 4 }, () => {
     });
     process.kill(daemon.process.pid, "SIGUSR1");
     await daemon.waitForEvent({ msg: "discovery failed", code: "STUN_NO_ANSWER" }, { timeoutMs: 15_000 });
+    const blocked = /^STUN is blocked, or the servers are dead: none answers, though other UDP works \(h7 was just/;
+    await waitForSentence({ daemon, config }, blocked, ({ notes }) => notes);
   });
 
   test("a firewall that lets STUN through for every port but WireGuard's", async (t) => {
@@ -173,13 +228,17 @@ describe("doctor", { concurrency: 4 }, () => {
       startDaemon(lab, both, { config: configs[2] }),
     ]);
     for (const daemon of daemons.slice(1)) await daemon.waitForEvent({ msg: "record fetched", peer: one.name });
+    const here = /^the NAT in front of this host gives every destination another port \(symmetric NAT\), so the peer/;
+    const twice =
+      /^the NAT in front of this host .*\(symmetric NAT\), and so does the peer's: this pair cannot connect/;
     await Promise.all([
-      waitForWhy(daemons[1], {
-        config: configs[1],
-        peer: one,
-        why: /the peer's NAT gives every destination another port/,
-      }),
-      waitForWhy(daemons[2], { config: configs[2], peer: one, why: /symmetric NAT\), and so does the peer's/ }),
+      waitForWhy({ daemon: daemons[0], config: configs[0], peer: other }, here),
+      waitForWhy({ daemon: daemons[0], config: configs[0], peer: both }, twice),
+      waitForWhy(
+        { daemon: daemons[1], config: configs[1], peer: one },
+        /^the peer's NAT gives every destination another port/,
+      ),
+      waitForWhy({ daemon: daemons[2], config: configs[2], peer: one }, twice),
     ]);
     const [atOne, atOther, atBoth] = await Promise.all([
       examine(t, one, configs[0]),
@@ -215,6 +274,8 @@ describe("doctor", { concurrency: 4 }, () => {
     assertSays(examined, /^no keepalive: an idle tunnel loses its NAT mapping/, { ...warning, check: "keepalive" });
     const clock = /^the peer's record is from 60 min in the future: the clock of the peer is ahead, or this host's/;
     assertSays(examined, clock, { ...warning, check: "record-clock" });
+    await waitForNote({ daemon, config, peer: two }, clock);
+    await waitForNote({ daemon, config, peer: two }, /^no keepalive: an idle tunnel loses its NAT mapping/);
   });
 
   test("no such interface", async (t) => {
@@ -224,6 +285,9 @@ describe("doctor", { concurrency: 4 }, () => {
     const daemon = await startDaemon(lab, one, { config, env });
     await daemon.waitForEvent({ msg: "interface is not ready", code: "WG_DEVICE_NOT_FOUND" });
     assertSays(await examine(t, one, config), /there is no WireGuard interface of this name/);
+    const reason = /there is no WireGuard interface of this name/;
+    await waitForSentence({ daemon, config, env }, reason, ({ reason }) => reason);
+    await waitForWhy({ daemon, config, env, peer: two }, reason);
   });
 
   test("the listen port was changed, and no daemon noticed", async (t) => {
@@ -234,26 +298,16 @@ describe("doctor", { concurrency: 4 }, () => {
     await lab.wg(one.name, ["set", one.wireguardInterface, "listen-port", "40404"]);
     const { reason } = await daemon.waitForEvent({ msg: "device changed" });
     assert.match(reason ?? "", /listen port 51820 -> 40404/);
+    const changed = /^WireGuard's listen port changed from 51820 to 40404 at 20\S+Z; peers that cannot reach this host/;
+    await waitForSentence({ daemon, config }, changed, ({ device, notes }) =>
+      device?.listenPort === 40404 ? notes : undefined,
+    );
     await daemon.process.stop("SIGKILL");
     await lab.wg(one.name, ["set", one.wireguardInterface, "listen-port", "40405"]);
     const examined = await examine(t, one, config);
     const moved =
       /^this host is 203\.0\.113\.98:\d+ now, but has published 203\.0\.113\.98:\d+: its address or listen port/;
     assertSays(examined, moved, { check: "own-record" });
-  });
-
-  test("two hosts with one key", async (t) => {
-    const [one, clone, peer] = [lab.host(13), lab.host(3), lab.host(2)];
-    const publish = (host: LabHost, env: Readonly<Record<string, string>> = {}) =>
-      runProgram(lab, host, { config: configOf(host, [peer]), command: ["publish"], env });
-    assert.equal((await publish(one)).code, 0);
-    const key = `${lab.directory}/keys/${one.name}.key`;
-    await lab.wg(clone.name, ["set", clone.wireguardInterface, "private-key", key]);
-    const env = { STATE_DIRECTORY: `${lab.directory}/state-clone`, ...shiftClock(5_000) };
-    const { code, stdout, stderr } = await publish(clone, env);
-    assert.equal(code, 0, stdout + stderr);
-    const examined = await examine(t, one, configOf(one, [peer]));
-    assertSays(examined, /^another host publishes with this host's key: the store has 203\.0\.113\.26:\d+, which this/);
   });
 
   test("a peer that works, in colours of no kind and 80 columns", async () => {
@@ -269,6 +323,18 @@ describe("doctor", { concurrency: 4 }, () => {
     );
   });
 });
+
+interface Asked {
+  readonly daemon: Daemon;
+  readonly config: object;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+type FindSentences = (one: InterfaceStatus) => string | readonly string[] | undefined;
+
+function find(peers: readonly PeerStatus[], host: LabHost): PeerStatus | undefined {
+  return peers.find(({ name }) => name === host.name);
+}
 
 async function newPublicKey(lab: Lab): Promise<string> {
   const key = (await lab.exec("srv", ["wg", "genkey"])).trim();

@@ -25,7 +25,7 @@ const specialWords = /^(?:true|false|yes|no|on|off|y|n|null|~)$/i;
 export function composeConfig(plan: InitPlan): string {
   return `# yaml-language-server: $schema=./${SCHEMA_FILE}
 # Configuration of stunmesh-ts, begun by "stunmesh-ts init". A key that is left out has its default.
-# After a change: "stunmesh-ts check", then send the daemon SIGHUP.
+# After a change: "stunmesh-ts check", then "stunmesh-ts reload".
 
 # Servers that tell this host its public address. With two or more, one may fail, and the kind of NAT is known.
 stun:
