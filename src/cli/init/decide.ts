@@ -62,8 +62,9 @@ export async function decide(options: InitOptions, context: DecideContext): Prom
   return { interfaces, store, stun: stun ?? STUN_SERVERS, protocol: protocol ?? "ipv4", ping: ping ?? false };
 }
 
+/** Without pings a tunnel that died is noticed after minutes. */
 const yesOrNo = {
-  preset: "no",
+  preset: "yes",
   check(answer: string): Checked<boolean> {
     if (!/^(?:y|yes|n|no)$/i.test(answer)) return { problem: "yes or no" };
     return { value: /^y/i.test(answer) };
