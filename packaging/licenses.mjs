@@ -1,24 +1,13 @@
-// Writes dist/licenses.txt: the licences of everything that is inside dist/stunmesh-ts.js, which those who pass it on
+// Writes dist/licenses.txt: the licences of everything that is inside dist/program.cjs, which those who pass it on
 // have to pass on too. What is inside is asked of the bundler, so that nothing can be forgotten.
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { programOptions } from "./bundle.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const { metafile } = await build({
-  absWorkingDir: root,
-  entryPoints: ["src/main.ts"],
-  bundle: true,
-  platform: "node",
-  format: "esm",
-  target: "node20",
-  external: ["koffi"],
-  metafile: true,
-  write: false,
-  outdir: "unused",
-  minify: true,
-});
+const { metafile } = await build({ ...programOptions, metafile: true });
 
 const inBundle = Object.values(metafile.outputs).flatMap(({ inputs }) =>
   Object.entries(inputs).flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : [])),

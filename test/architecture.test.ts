@@ -23,7 +23,7 @@ interface Rule {
   readonly mayTypes?: readonly string[];
 }
 
-const leaves = ["address", "clock", "errors", "log", "log-level", "version"];
+const leaves = ["address", "clock", "errors", "launched", "log", "log-level", "version"];
 /** What the seams are: types, and no code. */
 const seams = ["config/types", "platform/types", "plugins/types", "status", "wg/types"];
 /** Policy and small tools: no file, socket or process is behind them. */
@@ -80,12 +80,14 @@ const rules: readonly Rule[] = [
   { files: ["clock"], may: [] },
   { files: ["errors"], may: [] },
   { files: ["version"], may: [] },
+  { files: ["launched"], may: [] },
+  { files: ["compiled-code"], may: [] },
   { files: seams, may: [], mayTypes: leaves },
   { files: pure, may: leaves, mayTypes: ["status"] },
   // The folders below do not know each other: what they need of each other they are handed.
   { files: ["stun"], may: ["address", "errors", "deadline"], mayTypes: ["clock", "log", "platform/types"] },
   { files: ["wg"], may: ["address", "errors", "deadline"], mayTypes: ["clock", "wg/types"] },
-  { files: ["plugins"], may: ["errors", "deadline"], mayTypes: ["clock", "plugins/types"] },
+  { files: ["plugins"], may: ["errors", "deadline", "launched"], mayTypes: ["clock", "plugins/types"] },
   { files: ["config"], may: ["address", "errors", "log-level"], mayTypes: ["log", "config/types"] },
   { files: ["health"], may: ["address", "errors", "wake"], mayTypes: ["clock", "log", "config/types"] },
   {
@@ -183,6 +185,8 @@ const rules: readonly Rule[] = [
     mayTypes: [...seams, ...oneInterface],
   },
   { files: ["main"], may: [...leaves, "cli"] },
+  // It runs the bundle of all the others.
+  { files: ["launcher"], may: ["compiled-code"], mayTypes: ["launched"] },
 ];
 
 /** What may be used only where it is listed. A pattern is looked for in the code, without its comments. */
@@ -208,6 +212,7 @@ const reserved: readonly {
     pattern: /\bprocess\.(?:platform|arch)\b|\bos\.platform\b/,
     only: {
       "platform/index": "the one switch",
+      "compiled-code": "another processor's code is another's, decides nothing",
       "platform/native/koffi": "names the binary that is missing, decides nothing",
     },
   },

@@ -3,7 +3,7 @@
 #
 # Needs dpkg-deb, and node_modules; for an architecture that is not this machine's also npm and its registry. The same
 # sources give the same bytes: times are those of the last commit, or SOURCE_DATE_EPOCH.
-# Spec: deb-control(5), Debian Policy 4 (files), 6 (maintainer scripts).
+# Spec: deb-control(5), deb-triggers(5), Debian Policy 4 (files), 6 (maintainer scripts).
 set -eu
 cd "$(dirname "$0")/../.."
 umask 022
@@ -35,8 +35,9 @@ root=$work/root
 lib=$root/usr/lib/stunmesh-ts
 install -d "$lib/node_modules/koffi/src/koffi/src"
 install -m 755 dist/stunmesh-ts.js "$lib/"
+install -m 644 dist/program.cjs "$lib/"
 echo '{ "type": "module" }' >"$lib/package.json"
-for file in package.json index.js src/koffi/index.js src/koffi/src/static.js; do
+for file in package.json index.cjs src/koffi/index.cjs src/koffi/src/static.cjs; do
   install -m 644 "node_modules/koffi/$file" "$lib/node_modules/koffi/$file"
 done
 native=node_modules/@koromix/koffi-$koffi
@@ -95,7 +96,7 @@ node dist/stunmesh-ts.js completion zsh >"$root/usr/share/zsh/vendor-completions
 
 # What is missing of koffi would be missed on the first STUN request only.
 if [ "$arch" = "$(dpkg --print-architecture)" ]; then
-  (cd "$lib" && node --input-type=module --eval 'await import("koffi")')
+  (cd "$lib" && node --input-type=commonjs --eval 'require("koffi")')
 fi
 
 # --- control
@@ -103,6 +104,8 @@ install -d "$root/DEBIAN"
 for script in postinst prerm postrm; do
   install -m 755 "packaging/debian/$script" "$root/DEBIAN/"
 done
+# Another Node.js is another compiler: postinst is run again.
+echo 'interest-noawait /usr/bin/node' >"$root/DEBIAN/triggers"
 size=$(find "$root" -path "$root/DEBIAN" -prune -o -type f -printf '%s\n' |
   awk '{ kib += int(($1 + 1023) / 1024) } END { print kib }')
 cat >"$root/DEBIAN/control" <<CONTROL

@@ -185,6 +185,15 @@ export function declareCommandLine(target: Argv, signal: AbortSignal): Declared 
       },
     )
     .command(
+      "compile",
+      "Save the compiled program beside it, for faster starts",
+      (y) => y,
+      async () => {
+        const { compile } = await import("./compile.ts");
+        exitCode = await compile(signal);
+      },
+    )
+    .command(
       "names",
       // Hidden: completion asks it what can stand for a name.
       false,

@@ -3,6 +3,7 @@ import { createClaims } from "../claims.ts";
 import { systemClock } from "../clock.ts";
 import { type Daemon, startDaemon, withPeers } from "../daemon.ts";
 import { createEvents } from "../events.ts";
+import { saveCode } from "../launched.ts";
 import { openParts } from "../parts.ts";
 import { selectStateDirectory } from "../state/directory.ts";
 import { version } from "../version.ts";
@@ -15,6 +16,8 @@ import { createReload, type Reload } from "./reread.ts";
 
 /** A one-shot command that is just reading the memory has the lock for some milliseconds. */
 const LOCK_WAIT_MS = 1_000;
+/** By then what a start needs is compiled, and the processor has time. */
+const SAVE_CODE_AFTER_MS = 5_000;
 
 export interface RunOptions extends CommonOptions {
   readonly oneshot?: boolean | undefined;
@@ -53,6 +56,10 @@ export async function run(options: RunOptions, signal: AbortSignal): Promise<num
   const reread = () => load(options, { logTo: 1 }).then(({ config }) => config);
   const reload = createReload({ daemon, outside, log, reread });
   const forget = handleSignals({ daemon, reload });
+  const saving = systemClock.sleep(SAVE_CODE_AFTER_MS, signal).then(saveCode);
+  saving.catch(() => {
+    // It ends before that, or may not write beside its program: then the next start takes longer.
+  });
   const control = openControl(daemon, { config, reload, events, log });
   try {
     // Who is told that it has started may ask it at once.

@@ -11,6 +11,7 @@ import { pathToFileURL } from "node:url";
 import * as z from "zod";
 import { withDeadline } from "../deadline.ts";
 import { type ErrorCode, StunmeshError } from "../errors.ts";
+import { importModule } from "../launched.ts";
 import { abortable } from "./abortable.ts";
 import { storeAction } from "./action.ts";
 import { listSecrets, scrub } from "./scrub.ts";
@@ -109,7 +110,7 @@ async function openUserStore(
   // A module that failed is remembered as failed by its URL: a repaired file must be another one.
   const url = pathToFileURL(place);
   url.searchParams.set("modified", String(entry.mtimeMs));
-  const { default: exported }: { readonly default?: unknown } = await import(url.href);
+  const { default: exported }: { readonly default?: unknown } = await importModule(url.href);
   const open = typeof exported === "function" ? exported : memberOf(exported, "open");
   if (typeof open !== "function") throw unusable("its default export is no function (options, context) => store");
   const store: unknown = await Reflect.apply(open, exported, [options, context]);

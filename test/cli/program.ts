@@ -1,9 +1,9 @@
-/** The program as it is installed: bundled by the options of `npm run build`, in a folder of its own, run as a user would. */
+/** The program as it is installed: bundled as by `npm run build`, in a folder of its own, run as a user would. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { repositoryRoot } from "../fixtures/path.ts";
 
 export interface Result {
@@ -47,11 +47,7 @@ export function buildProgram(): Program {
   // Where the bundle looks for what is not bundled.
   symlinkSync(join(repositoryRoot, "node_modules"), join(dir, "node_modules"));
   const bundle = join(dir, "stunmesh-ts.js");
-  const { scripts } = JSON.parse(readFileSync(join(repositoryRoot, "package.json"), "utf8"));
-  const build: string = scripts.build;
-  const command = build.replace(/--outfile=\S+/, `--outfile=${bundle} --log-level=warning`);
-  const path = [join(repositoryRoot, "node_modules/.bin"), process.env.PATH].join(delimiter);
-  execFileSync("sh", ["-c", command], { cwd: repositoryRoot, env: { ...process.env, PATH: path } });
+  execFileSync(process.execPath, [join(repositoryRoot, "packaging/bundle.mjs"), dir]);
   mkdirSync(join(dir, "home"));
 
   let started = 0;

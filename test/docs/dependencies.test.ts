@@ -1,10 +1,10 @@
 /** docs/dependencies.md against what the bundler really takes, what is installed, and the licences that are fine with us. */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
+import { pathToFileURL } from "node:url";
+import { build } from "esbuild";
 import { repositoryRoot } from "../fixtures/path.ts";
 import { chapter, codeRows, readText } from "./pages.ts";
 
@@ -15,36 +15,26 @@ interface Manifest {
   readonly name: string;
   readonly version: string;
   readonly license: string;
-  readonly scripts: Readonly<Record<string, string>>;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
 }
 
 const page = readText("docs/dependencies.md");
 const own = manifestOf("");
-const bundled = findBundled();
+const bundled = await findBundled();
 
 function manifestOf(folder: string): Manifest {
   return JSON.parse(readFileSync(join(repositoryRoot, folder, "package.json"), "utf8"));
 }
 
 /** Folders of the packages of which something is in the bundle that `npm run build` makes. */
-function findBundled(): readonly string[] {
-  const dir = mkdtempSync(join(tmpdir(), "stunmesh-bundle-"));
-  try {
-    const metafile = join(dir, "meta.json");
-    const flags = `--outfile=${join(dir, "bundle.js")} --metafile=${metafile} --log-level=warning`;
-    const command = String(own.scripts.build).replace(/--outfile=\S+/, flags);
-    const path = [join(repositoryRoot, "node_modules/.bin"), process.env.PATH].join(delimiter);
-    execFileSync("sh", ["-c", command], { cwd: repositoryRoot, env: { ...process.env, PATH: path } });
-    const { outputs } = JSON.parse(readFileSync(metafile, "utf8"));
-    const files = Object.values<{ inputs: Record<string, { bytesInOutput: number }> }>(outputs).flatMap(({ inputs }) =>
-      Object.entries(inputs).flatMap(([file, { bytesInOutput }]) => (bytesInOutput > 0 ? [file] : [])),
-    );
-    return [...new Set(files.flatMap((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? []))];
-  } finally {
-    rmSync(dir, { recursive: true });
-  }
+async function findBundled(): Promise<readonly string[]> {
+  const { programOptions } = await import(pathToFileURL(join(repositoryRoot, "packaging/bundle.mjs")).href);
+  const { metafile } = await build({ ...programOptions, metafile: true });
+  const files = Object.values(metafile?.outputs ?? {}).flatMap(({ inputs }) =>
+    Object.entries(inputs).flatMap(([file, { bytesInOutput }]) => (bytesInOutput > 0 ? [file] : [])),
+  );
+  return [...new Set(files.flatMap((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file) ?? []))];
 }
 
 /** Rows as "name version licence", for comparing. */

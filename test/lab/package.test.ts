@@ -3,13 +3,14 @@
  * folder. Needs root, dpkg-deb, wireguard-go and coturn, and npm's registry or its cache.
  */
 import assert from "node:assert/strict";
-import { copyFile, mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { repositoryRoot } from "../fixtures/path.ts";
-import { readCommand } from "./process.ts";
+import { readCommand, spawnProcess } from "./process.ts";
 import { runInSystemd, type Seen } from "./systemd/boot.ts";
+import { waitFor } from "./wait.ts";
 
 const { version } = JSON.parse(await readFile(join(repositoryRoot, "package.json"), "utf8")) as { version: string };
 let directory: string;
@@ -42,6 +43,8 @@ test("the Debian package is installed, runs, is upgraded, removed and purged; bu
     "install.enabled": "disabled",
     "install.active": "inactive",
     "install.modes": "root 755 root 755 root 755",
+    "install.cache": "root 644",
+    "trigger.cache": "root 644",
     "check.said": "/etc/stunmesh/config.yaml: ok: 1 interface, 1 peer, 1 plugin, 1 STUN server",
     "start.status": "0",
     "start.program": "/usr/bin/node /usr/lib/stunmesh-ts/stunmesh-ts.js run ",
@@ -67,10 +70,17 @@ test("the tarball of npm has what is needed and no more, and runs in an empty fo
   });
   const [{ filename, files }] = JSON.parse(packed) as [{ filename: string; files: { path: string }[] }];
   const paths = files.map(({ path }) => path);
-  for (const path of ["dist/stunmesh-ts.js", "config.example.yaml", "packaging/systemd/stunmesh-ts.service"]) {
+  for (const path of [
+    "dist/program.cjs",
+    "dist/stunmesh-ts.js",
+    "config.example.yaml",
+    "packaging/systemd/stunmesh-ts.service",
+  ]) {
     assert.ok(paths.includes(path), path);
   }
-  const unwanted = paths.filter((path) => /^(?:src|test|bench|build|node_modules)|\.deb$|\.ts$|debian/.test(path));
+  const unwanted = paths.filter((path) =>
+    /^(?:src|test|bench|build|node_modules)|\.(?:cache|deb)$|\.ts$|debian/.test(path),
+  );
   assert.deepEqual(unwanted, []);
 
   const home = join(directory, "home");
@@ -98,6 +108,23 @@ test("the tarball of npm has what is needed and no more, and runs in an empty fo
     await readCommand([process.execPath, "--input-type=module", "--eval", native], { cwd: home }),
     "function\n",
   );
+});
+
+test("a daemon that may write beside its program saves what it compiled, for faster starts", async (t) => {
+  const installed = join(directory, "home/node_modules/stunmesh-ts/dist");
+  const config = join(directory, "nobody.yaml");
+  const peers = { nobody: { public_key: Buffer.alloc(32, 1).toString("base64"), plugin: "none" } };
+  const plugins = { none: { type: "file", path: join(directory, "none") } };
+  const stun = { address: "127.0.0.1:3478" };
+  await writeFile(config, JSON.stringify({ stun, interfaces: { nowg9: { peers } }, plugins }));
+  const argv = [process.execPath, join(installed, "stunmesh-ts.js"), "run", "--config", config];
+  const env = { STATE_DIRECTORY: join(directory, "state"), RUNTIME_DIRECTORY: join(directory, "run") };
+  const daemon = await spawnProcess(argv, { env });
+  t.after(() => daemon.stop());
+  const what = "program.cache";
+  const saved = await waitFor(() => stat(join(installed, what)).catch(() => undefined), { what, timeoutMs: 20_000 });
+  assert.ok(saved.size > 500_000, `${saved.size} bytes`);
+  assert.equal(saved.mode & 0o777, 0o644);
 });
 
 test("launchd's file is a property list of a daemon that is kept alive", async () => {

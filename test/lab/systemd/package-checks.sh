@@ -15,6 +15,12 @@ say install.enabled "$(systemctl is-enabled $unit)"
 say install.active "$(systemctl is-active $unit)"
 say install.modes "$(stat -c '%U %a' /usr/bin/stunmesh-ts /usr/lib/stunmesh-ts/stunmesh-ts.js /etc/stunmesh)"
 
+cache=/usr/lib/stunmesh-ts/program.cache
+say install.cache "$(stat -c '%U %a' $cache)"
+rm $cache
+dpkg-trigger --no-await /usr/bin/node && dpkg --triggers-only stunmesh-ts
+say trigger.cache "$(stat -c '%U %a' $cache)"
+
 configure /etc/stunmesh/config.yaml wg0 '{ type: file, path: /srv/store }'
 say check.said "$(stunmesh-ts check)"
 drop_in $unit store <<<$'[Service]\nReadWritePaths=/srv/store'
