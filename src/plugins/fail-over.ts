@@ -2,7 +2,8 @@
  * Several places that serve the same store: asked in order, the next one when one failed, or as well when one is slow.
  *
  * A place that does not answer would otherwise use up the whole deadline of the call. The first success counts; what the others
- * do is stopped. A place that answered while those before it did not is asked first for a while.
+ * do is stopped. A place that answered while those before it did not is asked first for a while. One that answers, but
+ * too little, may have lost touch with the others: its answer counts when none has a better one within the same patience.
  */
 import type { Clock } from "../clock.ts";
 import { describeError, errorCode, StunmeshError } from "../errors.ts";
@@ -19,9 +20,16 @@ interface FailOverOptions<Place> {
 
 /** Makes one call, to whichever place answers. */
 export type FailOver<Place> = <T>(
-  options: { readonly signal: AbortSignal; readonly action: string },
+  options: CallOptions<T>,
   call: (place: Place, signal: AbortSignal) => Promise<T>,
 ) => Promise<T>;
+
+interface CallOptions<T> {
+  readonly signal: AbortSignal;
+  readonly action: string;
+  /** False for an answer that another place may better. Default: every answer is good. */
+  isEnough?(result: T): boolean;
+}
 
 /**
  * Calls `call` for one place after the other until one succeeds. When all fail, throws the error of the only place, or one
@@ -37,37 +45,51 @@ export function createFailOver<Place>({ places, clock, patienceMs }: FailOverOpt
     preferredUntilMs = clock.monotonic() + PREFER_MS;
   }
 
-  return async ({ signal, action }, call) => {
+  return async <T>(
+    { signal, action, isEnough = () => true }: CallOptions<T>,
+    call: (place: Place, signal: AbortSignal) => Promise<T>,
+  ) => {
     signal.throwIfAborted();
     if (clock.monotonic() >= preferredUntilMs) first = 0;
     const stop = new AbortController();
     const onAbort = () => stop.abort(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
     try {
-      return await new Promise((resolve, reject) => {
+      return await new Promise<T>((resolve, reject) => {
         stop.signal.addEventListener("abort", () => reject(stop.signal.reason), { once: true });
         const errors: unknown[] = [];
+        const lesser: { readonly result: T }[] = [];
+        /** Places that are asked and may still think. */
+        const thinking = new Set<number>();
         let begun = 0;
+        function goOn(): void {
+          if (begun < places.length || thinking.size > 0) return;
+          if (lesser[0]) resolve(lesser[0].result);
+          else if (errors.length === places.length) reject(joinErrors(errors, action));
+        }
         function beginNext(): void {
           const index = (first + begun) % places.length;
           const place = places[index];
           if (place === undefined || begun === places.length) return;
           begun++;
-          let isPassedOn = false;
+          thinking.add(index);
           function passOn(): void {
-            if (isPassedOn) return;
-            isPassedOn = true;
-            beginNext();
+            if (thinking.delete(index)) beginNext();
+            goOn();
           }
           call(place, stop.signal).then(
             (result) => {
-              prefer(index);
-              resolve(result);
+              if (isEnough(result)) {
+                prefer(index);
+                resolve(result);
+                return;
+              }
+              lesser.push({ result });
+              passOn();
             },
             (error: unknown) => {
               errors.push(error);
-              if (errors.length === places.length) reject(joinErrors(errors, action));
-              else passOn();
+              passOn();
             },
           );
           clock.sleep(patienceMs, stop.signal).then(passOn, () => undefined);

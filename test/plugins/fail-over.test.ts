@@ -85,3 +85,35 @@ test("createFailOver() rejects with the reason of its signal and lets go of it",
   await create({ a: "answer" }).call(signal);
   assert.deepEqual(getEventListeners(signal, "abort"), []);
 });
+
+test("createFailOver() takes an answer that is too little only when no place has a better one", async () => {
+  const clock = createFakeClock();
+  const answers: Record<string, string[] | undefined> = { a: [], b: undefined, c: ["value"] };
+  const asked: string[] = [];
+  const failOver = createFailOver({ places: ["a", "b", "c"], clock, patienceMs: 7000 });
+  const call = () =>
+    failOver({ signal: noSignal(), action, isEnough: (values: string[]) => values.length > 0 }, async (place) => {
+      asked.push(place);
+      const values = answers[place];
+      if (!values) throw down(place);
+      return values;
+    });
+  assert.deepEqual(await call(), ["value"]);
+  assert.deepEqual(asked, ["a", "b", "c"]);
+  answers.c = [];
+  assert.deepEqual(await call(), []);
+  answers.a = undefined;
+  answers.c = undefined;
+  await assert.rejects(call(), { code: "STORE_UNAVAILABLE" });
+});
+
+test("createFailOver() does not wait for ever for a better answer", async () => {
+  const clock = createFakeClock();
+  const failOver = createFailOver({ places: ["a", "b"], clock, patienceMs: 7000 });
+  const called = failOver({ signal: noSignal(), action, isEnough: (text: string) => text !== "" }, (place) =>
+    place === "a" ? Promise.resolve("") : new Promise<string>(() => undefined),
+  );
+  await clock.advance(0);
+  await clock.advance(7000);
+  assert.equal(await called, "");
+});
