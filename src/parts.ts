@@ -103,6 +103,7 @@ export async function openParts({ config: first, clock, log }: PartsOptions): Pr
       fixedRetries: config.health.fixedRetries,
       resolveTarget: resolve,
       provoker: createProvoker({
+        clock,
         openPinger(family) {
           const { name, fib } = interfaceConfig;
           return platform.openPinger({ family, interface: wireguard.systemName(name), fib });

@@ -4,6 +4,7 @@
  */
 import type { Family } from "./address.ts";
 import { parseIp } from "./address.ts";
+import type { Clock } from "./clock.ts";
 import type { Pinger } from "./platform/types.ts";
 
 /** How long an answer is waited for: long enough for a handshake and a round trip, and no more than that. */
@@ -76,30 +77,69 @@ export interface Provoker {
   ): Promise<number | undefined>;
 }
 
-/** A provoker for one WireGuard interface. Its sockets are shared while requests are outstanding and closed after. */
+/** How long a socket waits for the next request. Opening one takes more work than a hundred pings. */
+const LINGER_MS = 10_000;
+
+interface Shared {
+  readonly pinger: Promise<Pinger>;
+  users: number;
+  wasUsed: boolean;
+}
+
+/**
+ * A provoker for one WireGuard interface. All requests of a family share one socket, which is closed when none came for a
+ * while. After a request that failed or was not answered the next one opens another: the interface may be a new one.
+ */
 export function createProvoker(options: {
   /** Opens a pinger of the interface as it is called at that moment. */
   openPinger(family: Family): Promise<Pinger>;
+  readonly clock: Clock;
 }): Provoker {
-  const open = new Map<Family, { readonly pinger: Promise<Pinger>; users: number }>();
+  const open = new Map<Family, Shared>();
+
+  function share(family: Family): Shared {
+    const known = open.get(family);
+    if (known) return known;
+    const shared = { pinger: options.openPinger(family), users: 0, wasUsed: true };
+    open.set(family, shared);
+    void giveUpWhenIdle(family, shared);
+    return shared;
+  }
+
+  async function giveUpWhenIdle(family: Family, shared: Shared): Promise<void> {
+    while (shared.wasUsed || shared.users > 0) {
+      shared.wasUsed = false;
+      await options.clock.sleep(LINGER_MS);
+      if (open.get(family) !== shared) return;
+    }
+    open.delete(family);
+    await closePinger(shared);
+  }
+
   return {
     async provoke({ family, target, timeoutMs = ANSWER_TIMEOUT_MS }, signal) {
-      const shared = open.get(family) ?? { pinger: options.openPinger(family), users: 0 };
-      open.set(family, shared);
+      const shared = share(family);
       shared.users++;
+      shared.wasUsed = true;
+      let isGood = false;
       try {
         const pinger = await shared.pinger;
-        return await pinger.ping(target, { timeoutMs, signal });
+        const rttMs = await pinger.ping(target, { timeoutMs, signal });
+        isGood = rttMs !== undefined;
+        return rttMs;
       } finally {
         shared.users--;
-        if (shared.users === 0) {
-          open.delete(family);
-          await shared.pinger.then(
-            (pinger) => pinger.close(),
-            () => undefined,
-          );
-        }
+        if (!isGood && open.get(family) === shared) open.delete(family);
+        if (shared.users === 0 && open.get(family) !== shared) await closePinger(shared);
       }
     },
   };
+}
+
+async function closePinger({ pinger }: Shared): Promise<void> {
+  await pinger.then(
+    (opened) => opened.close(),
+    // It was never open; who asked for it was told.
+    () => undefined,
+  );
 }

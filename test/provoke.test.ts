@@ -4,6 +4,7 @@ import type { Family } from "../src/address.ts";
 import { StunmeshError } from "../src/errors.ts";
 import type { Pinger } from "../src/platform/types.ts";
 import { createProvoker, selectProvokeTarget } from "../src/provoke.ts";
+import { createFakeClock } from "./fakes/clock.ts";
 
 const { signal } = new AbortController();
 
@@ -108,45 +109,64 @@ function createPingers() {
 
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-test("provoke pings and hands on the round-trip time", async () => {
+test("provoke pings and hands on the round-trip time; who does not answer gets another pinger", async () => {
   const pingers = createPingers();
-  const provoker = createProvoker(pingers);
-  const first = provoker.provoke({ family: "ipv4", target: "10.99.0.2" }, signal);
-  await settled();
-  pingers.answers[0]?.(12.5);
-  assert.equal(await first, 12.5);
-  const second = provoker.provoke({ family: "ipv4", target: "10.99.0.2", timeoutMs: 700 }, signal);
-  await settled();
-  pingers.answers[1]?.(undefined);
-  assert.equal(await second, undefined);
-  assert.deepEqual(pingers.asked, ["10.99.0.2 2000", "10.99.0.2 700"]);
+  const provoker = createProvoker({ openPinger: pingers.openPinger, clock: createFakeClock() });
+  const results: (number | undefined)[] = [12.5, undefined, 3];
+  for (const [index, wanted] of results.entries()) {
+    const timeoutMs = index === 1 ? { timeoutMs: 700 } : {};
+    const asked = provoker.provoke({ family: "ipv4", target: "10.99.0.2", ...timeoutMs }, signal);
+    await settled();
+    pingers.answers[index]?.(wanted);
+    assert.equal(await asked, wanted);
+  }
+  assert.deepEqual(pingers.asked, ["10.99.0.2 2000", "10.99.0.2 700", "10.99.0.2 2000"]);
   assert.deepEqual(pingers.opened, ["ipv4", "ipv4"]);
+  assert.equal(pingers.openNow(), 1);
 });
 
-test("requests at the same time share one pinger of their family, closed after the last", async () => {
+test("requests share one pinger of their family, closed when none came for a while", async () => {
   const pingers = createPingers();
-  const provoker = createProvoker(pingers);
-  const requests = ["10.0.0.1", "10.0.0.2", "10.0.0.3"].map((target) =>
-    provoker.provoke({ family: "ipv4", target }, signal),
-  );
+  const clock = createFakeClock();
+  const provoker = createProvoker({ openPinger: pingers.openPinger, clock });
+  const requests = ["10.0.0.1", "10.0.0.2"].map((target) => provoker.provoke({ family: "ipv4", target }, signal));
   const other = provoker.provoke({ family: "ipv6", target: "fd00::1" }, signal);
   await settled();
   assert.deepEqual(pingers.opened, ["ipv4", "ipv6"]);
-  pingers.answers[0]?.(1);
-  pingers.answers[1]?.(undefined);
-  await requests[0];
-  assert.equal(pingers.openNow(), 2);
-  pingers.answers[2]?.(1);
-  await Promise.all(requests);
+  for (const answer of pingers.answers) answer(1);
+  await Promise.all([...requests, other]);
+  for (let round = 0; round < 5; round++) {
+    await clock.advance(5_000);
+    const again = provoker.provoke({ family: "ipv4", target: "10.0.0.1" }, signal);
+    await settled();
+    pingers.answers.at(-1)?.(1);
+    await again;
+  }
+  assert.deepEqual(pingers.opened, ["ipv4", "ipv6"]);
   assert.equal(pingers.openNow(), 1);
-  pingers.answers[3]?.(1);
-  await other;
+  await clock.advance(20_000);
+  assert.equal(pingers.openNow(), 0);
+  assert.equal(clock.sleeping, 0);
+});
+
+test("a pinger of which one request is lost serves those that still wait, and is closed after the last", async () => {
+  const pingers = createPingers();
+  const clock = createFakeClock();
+  const provoker = createProvoker({ openPinger: pingers.openPinger, clock });
+  const requests = ["10.0.0.1", "10.0.0.2"].map((target) => provoker.provoke({ family: "ipv4", target }, signal));
+  await settled();
+  pingers.answers[0]?.(undefined);
+  assert.equal(await requests[0], undefined);
+  assert.equal(pingers.openNow(), 1);
+  pingers.answers[1]?.(4);
+  assert.equal(await requests[1], 4);
   assert.equal(pingers.openNow(), 0);
 });
 
 test("a pinger that cannot be opened fails all who wait for it, and is opened anew for the next", async () => {
   const pingers = createPingers();
-  const provoker = createProvoker(pingers);
+  const clock = createFakeClock();
+  const provoker = createProvoker({ openPinger: pingers.openPinger, clock });
   pingers.failWith(new StunmeshError("PERMISSION_DENIED", "Cannot open a socket: CAP_NET_RAW is missing"));
   const requests = ["10.0.0.1", "10.0.0.2"].map((target) => provoker.provoke({ family: "ipv4", target }, signal));
   for (const request of requests) await assert.rejects(request, { code: "PERMISSION_DENIED" });
@@ -157,5 +177,6 @@ test("a pinger that cannot be opened fails all who wait for it, and is opened an
   pingers.answers[0]?.(3);
   assert.equal(await next, 3);
   assert.equal(pingers.opened.length, 2);
+  await clock.advance(20_000);
   assert.equal(pingers.openNow(), 0);
 });

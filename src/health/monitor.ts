@@ -16,6 +16,9 @@ const CONFIRM_GAP_MS = 500;
 /** How often a peer that cannot be probed is looked at again, if nobody says so before. */
 const IDLE_MS = 1_000;
 
+/** Probes begin at multiples of this, if the interval is not shorter than four of them. */
+const GRID_MS = 250;
+
 /** One peer to watch. */
 export interface PingTarget {
   readonly name: string;
@@ -45,6 +48,22 @@ export interface HealthMonitorOptions {
   /** A probe was lost for the first time. */
   onMiss(name: string): void;
   onVerdict(name: string, health: Health): void;
+}
+
+/**
+ * Milliseconds until the probe after the one that began at `startedMs`. Probes of different peers fall on the same moments,
+ * four in an interval: waking up for each of them would cost more than the probes.
+ */
+export function untilNextProbe(options: {
+  readonly startedMs: number;
+  readonly nowMs: number;
+  readonly intervalMs: number;
+}): number {
+  const { startedMs, nowMs, intervalMs } = options;
+  const gridMs = Math.min(GRID_MS, intervalMs / 4);
+  // To the nearest: a timer that is late by a little must not put off every probe after it.
+  const nextMs = Math.round((startedMs + intervalMs) / gridMs) * gridMs;
+  return Math.max(1, nextMs - nowMs);
 }
 
 /** Starts probing; ends when `signal` is aborted. */
@@ -90,7 +109,7 @@ export function startHealthMonitor(
       if (options.isProbeable(target.name)) {
         const answered = await probe(target);
         if (!answered && healths.get(target.name)?.misses === 1) await confirm(target);
-        waitMs = Math.max(1, target.intervalMs - (clock.monotonic() - startedMs));
+        waitMs = untilNextProbe({ startedMs, nowMs: clock.monotonic(), intervalMs: target.intervalMs });
       } else {
         healths.delete(target.name);
       }

@@ -17,6 +17,8 @@ const IDENTIFIERS = 0x10000;
 const SEQUENCES = 0x10000;
 /** Random data, so that nobody off the path can make up an answer. */
 const DATA_BYTES = 16;
+/** Stops a timer. Made once: an abort without a reason makes an error with a stack each time. */
+const SETTLED = new DOMException("settled", "AbortError");
 
 export interface EchoExchange {
   /** What all requests have in common: filters may ask for it. */
@@ -79,7 +81,7 @@ export function createEchoExchange(options: EchoOptions): EchoExchange {
           clock.sleep(timeoutMs, settled.signal).then(() => resolve(undefined), reject);
         });
       } finally {
-        settled.abort();
+        settled.abort(SETTLED);
         signal.removeEventListener("abort", onAbort);
         probes.delete(key);
       }
