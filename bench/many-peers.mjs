@@ -1,5 +1,5 @@
 // A thousand peers on one interface, none of which answers, and a store that takes 50 ms for each call: how long one
-// refresh of all of them takes, and how much memory. As root: `node bench/many-peers.mjs [PEERS=1000] [CONCURRENCY=64]`.
+// refresh of all of them takes, and how much memory. As root: `node bench/many-peers.mjs [PEERS=1000] [CONCURRENCY=16]`.
 //
 // The store is a module that keeps its values in memory and counts its calls; `concurrency` is that of the plugin.
 import { generateKeyPairSync } from "node:crypto";
@@ -10,7 +10,7 @@ import { loadLab } from "./load-lab.mjs";
 const LATENCY_MS = 50;
 const TARGET_S = 5;
 const TARGET_MIB = 150;
-const [count = 1000, concurrency = 64] = process.argv.slice(2).map(Number);
+const [count = 1000, concurrency = 16] = process.argv.slice(2).map(Number);
 const { openLab, meshConfig, startDaemon } = await loadLab({ script: "bench/many-peers.mjs" });
 
 const lab = await openLab({ sites: [{ nat: "direct" }, { nat: "direct" }] });

@@ -5,6 +5,7 @@
 import * as z from "zod";
 import { isMapping } from "./document.ts";
 import { durationField, wanted } from "./fields.ts";
+import { explainUnknownKey } from "./keys.ts";
 import type { HookConfig, HookEvent, PeerHooks } from "./types.ts";
 
 const WANTED = "a list such as [/usr/local/bin/notify, up], or a mapping with command, args and timeout";
@@ -52,6 +53,14 @@ function hookField(description: string) {
       if (parsed.success)
         return { command: parsed.data.command, args: parsed.data.args, timeoutMs: parsed.data.timeout };
       for (const issue of parsed.error.issues) {
+        if (issue.code === "unrecognized_keys") {
+          // An error in any case: without the whole mapping there is no hook.
+          for (const key of issue.keys) {
+            const message = explainUnknownKey(key, Object.keys(hookMapping.shape));
+            context.issues.push({ code: "custom", message, path: [key], input: hook });
+          }
+          continue;
+        }
         const path = Array.isArray(hook) ? [issue.path[0] === "command" ? 0 : Number(issue.path[1]) + 1] : issue.path;
         context.issues.push({ ...issue, path, input: hook } as z.core.$ZodRawIssue);
       }

@@ -169,7 +169,7 @@ export const pluginBlock = z.looseObject({
   name: textField().optional().meta({ description: "With type: builtin, the builtin's name" }),
   dedup: booleanField().prefault(false).meta({ description: "Do not write a value that has not changed" }),
   timeout: durationField().prefault("15s").meta({ description: "Deadline of one call" }),
-  concurrency: integerField({ min: 1, max: 1024 }).prefault(8).meta({ description: "Calls that may run at once" }),
+  concurrency: integerField({ min: 1, max: 1024 }).prefault(16).meta({ description: "Calls that may run at once" }),
 });
 
 /** The whole file. */

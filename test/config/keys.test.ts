@@ -12,7 +12,7 @@ test("keys are found in any case, names are not changed", async () => {
   assert.equal(config.interfaces[0]?.name, "WG0");
   assert.equal(config.interfaces[0]?.peers[0]?.name, "A");
   assert.deepEqual(config.plugins, [
-    { name: "S", kind: "exec", options: { command: "x", args: [] }, dedup: true, timeoutMs: 5000, concurrency: 8 },
+    { name: "S", kind: "exec", options: { command: "x", args: [] }, dedup: true, timeoutMs: 5000, concurrency: 16 },
   ]);
 });
 

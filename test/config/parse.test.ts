@@ -130,7 +130,7 @@ test("parseConfig reads a file of STUNMESH-go unchanged", async () => {
         },
         dedup: false,
         timeoutMs: 15_000,
-        concurrency: 8,
+        concurrency: 16,
       },
       {
         name: "cf-shell",
@@ -138,7 +138,7 @@ test("parseConfig reads a file of STUNMESH-go unchanged", async () => {
         options: { command: "/usr/local/bin/stunmesh-cloudflare-shell", args: [] },
         dedup: true,
         timeoutMs: 15_000,
-        concurrency: 8,
+        concurrency: 16,
       },
       {
         name: "cf-builtin",
@@ -146,7 +146,7 @@ test("parseConfig reads a file of STUNMESH-go unchanged", async () => {
         options: { zone: "example.com", subdomain: "wg", token: "not-a-real-token" },
         dedup: false,
         timeoutMs: 15_000,
-        concurrency: 8,
+        concurrency: 16,
       },
     ],
   });
