@@ -1,7 +1,7 @@
 /** The program as it is installed: bundled as by `npm run build`, in a folder of its own, run as a user would. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { repositoryRoot } from "../fixtures/path.ts";
@@ -51,6 +51,7 @@ export function buildProgram(): Program {
   mkdirSync(join(dir, "home"));
 
   let started = 0;
+  let written = 0;
   function start(args: readonly string[], { env, unprivileged = false }: RunOptions = {}): Running {
     const drop = unprivileged && process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
     const child = spawn(process.execPath, [bundle, ...args], {
@@ -96,7 +97,10 @@ export function buildProgram(): Program {
     run: (args, options) => start(args, options).ended,
     write(name, text) {
       const path = join(dir, name);
-      writeFileSync(path, text, { mode: 0o644 });
+      const temporary = `${path}.${++written}`;
+      writeFileSync(temporary, text, { mode: 0o644 });
+      // In one step: a program that another test has started may just be reading the file.
+      renameSync(temporary, path);
       return path;
     },
     close: () => rmSync(dir, { recursive: true, force: true }),
