@@ -30,6 +30,7 @@ export const labCommands = {
   python3: "python3",
   "systemd-analyze": "systemd",
   dpkg: "dpkg",
+  mmdebstrap: "mmdebstrap",
   zsh: "zsh",
   mandoc: "mandoc",
 };

@@ -1,8 +1,10 @@
 /**
- * The packages: the Debian package in a real systemd (installed, upgraded, removed, purged), and npm's tarball in an empty
- * folder. Needs root, dpkg-deb, wireguard-go and coturn, and npm's registry or its cache.
+ * The packages: the Debian package on a fresh Debian 13 and in a real systemd (installed, upgraded, removed, purged), and
+ * npm's tarball in an empty folder. Needs root, dpkg-deb, mmdebstrap, wireguard-go and coturn, Debian's packages, and npm's
+ * registry or its cache.
  */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,6 +29,27 @@ async function buildDebianPackage(name: string): Promise<string> {
   const path = await readCommand([script], { env: { OUT: out, SOURCE_DATE_EPOCH: "1700000000" } });
   return path.trim();
 }
+
+test("the Debian package is all that a fresh Debian 13 needs", async () => {
+  const path = await buildDebianPackage("fresh");
+  const root = join(directory, "debian13");
+  const timeoutMs = 120_000;
+  await readCommand(["mmdebstrap", "--variant=apt", "--include=nodejs", "--quiet", "trixie", root], { timeoutMs });
+  await copyFile(path, join(root, "tmp/stunmesh-ts.deb"));
+  await writeFile(
+    join(root, "tmp/config.yaml"),
+    "interfaces: {wg0: {peers: {office: {public_key: xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=}}}}\n" +
+      "stun: {address: 192.0.2.1:3478}\nplugins: {folder: {type: file, path: /srv}}\n",
+  );
+  const clean = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive"];
+  const inside = (...argv: readonly string[]) => readCommand(["chroot", root, ...clean, ...argv], { timeoutMs });
+  await inside("apt-get", "install", "-y", "-q", "--no-install-recommends", "/tmp/stunmesh-ts.deb");
+  assert.equal((await inside("stunmesh-ts", "--version")).trim(), version);
+  assert.match(await inside("stunmesh-ts", "check", "-c", "/tmp/config.yaml"), /: ok: 1 interface, 1 peer/);
+  await inside("apt-get", "purge", "-y", "-q", "stunmesh-ts");
+  const left = ["usr/lib/stunmesh-ts", "usr/bin/stunmesh-ts"].filter((name) => existsSync(join(root, name)));
+  assert.deepEqual(left, []);
+});
 
 test("the Debian package is installed, runs, is upgraded, removed and purged; built twice it is the same", async () => {
   const path = await buildDebianPackage("one");
