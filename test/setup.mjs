@@ -18,6 +18,7 @@ export const labCommands = {
   "wireguard-go": "wireguard-go",
   turnserver: "coturn",
   conntrack: "conntrack",
+  iptables: "iptables",
   ping: "iputils-ping",
   tcpdump: "tcpdump",
   ps: "procps",

@@ -81,6 +81,7 @@ export type Fault =
   | "uplink"
   | "wan_switch"
   | "loss"
+  | "delay"
   | "blackhole"
   | "udp_block"
   | "p2p_block"

@@ -20,6 +20,10 @@ export interface PairOptions {
   readonly store?: "file" | "shell";
   /** Default: as in MeshConfigOptions. */
   readonly capture?: LabCapture;
+  /** Round-trip time between the two hosts, half of it at either uplink. Default: that of this machine. */
+  readonly rttMs?: number;
+  /** Persistent keepalive that WireGuard has from before the daemons start; default none. */
+  readonly keepaliveS?: number;
 }
 
 export interface Pair {
@@ -42,10 +46,12 @@ export interface Pair {
 }
 
 export async function openPair(options: PairOptions = {}): Promise<Pair> {
-  const { site = {}, services = ["stun1"], protocol = "ipv4", store = "file", capture } = options;
+  const { site = {}, services = ["stun1"], protocol = "ipv4", store = "file", capture, rttMs, keepaliveS } = options;
   // So that wireguard-go itself says when an endpoint is written.
   process.env.LAB_WG_LOG = "verbose";
-  const lab = await openLab({ sites: [site, site], services });
+  const lab = await openLab({ sites: [site, site], services, ...(keepaliveS !== undefined && { keepaliveS }) });
+  // Two uplinks, two directions.
+  if (rttMs !== undefined) await Promise.all(["r1", "r2"].map((router) => lab.fault("delay", router, rttMs / 4)));
   const hosts = [lab.host(1), lab.host(2)] as const;
   const daemons = new Map<LabHost, Daemon>();
   const started: Daemon[] = [];

@@ -102,6 +102,26 @@ lab_loss() {
     _fault_on_uplink loss "$up" "numgen random mod 1000 < $(($2 * 10))"
   fi
 }
+# delay NODE MS|off [JITTER_MS] [W]: every packet of the uplink takes so much longer, in each direction (tools/delay.py)
+lab_delay() {
+  local up queue
+  up=$(_uplink_behind "$1" "${4:-0}")
+  queue=$((100 + up))
+  _kill "delay-u$up" KILL
+  # At different hooks: a packet that was let go goes on at the next one, so that two uplinks on its way delay it twice.
+  _delay_rules D "$up" "$queue" 2>/dev/null
+  [ "$2" != off ] || return 0
+  _spawn "delay-u$up" inet python3 "$LAB_DIR/tools/delay.py" "$queue" "$2" "${3:-0}"
+  _wait_for 10 grep -qx ready "$S/log/delay-u$up.log" || _die "delay: $(cat "$S/log/delay-u$up.log")" || return
+  _delay_rules A "$up" "$queue"
+}
+_delay_rules() { # A|D UPLINK QUEUE
+  local tables
+  for tables in iptables ip6tables; do
+    _ns inet "$tables" -w -t mangle "-$1" FORWARD -i "u$2" -j NFQUEUE --queue-num "$3" --queue-bypass &&
+      _ns inet "$tables" -w -t mangle "-$1" POSTROUTING -o "u$2" -j NFQUEUE --queue-num "$3" --queue-bypass || return
+  done
+}
 # blackhole NODE on|off [W]: the uplink swallows everything
 lab_blackhole() {
   local up
