@@ -13,7 +13,7 @@ import {
 } from "./address.ts";
 
 /** WireGuard drops a session this long after its handshake (REJECT_AFTER_TIME of the protocol). */
-const SESSION_LIFETIME_MS = 180_000;
+export const SESSION_LIFETIME_MS = 180_000;
 /** A session this old gets a packet if nobody else sends one: WireGuard then makes a new handshake (it does after 120 s). */
 const SESSION_AGING_MS = 150_000;
 /** With keepalive a peer is heard from every 25 s or so. After this long without, it gets a packet, which WireGuard at the other end answers within 10 s, if only with a keepalive. */
@@ -24,6 +24,8 @@ const DEAD_MS = 60_000;
 const DOUBT_MS = 12_000;
 /** Bytes from a peer within this time mean WireGuard just heard from it: its handshakes are 5 s apart. */
 const RECEIVING_MS = 15_000;
+/** So long nothing was heard, while three pings were lost: what was heard before says where the peer was. */
+const QUIET_FOR_NEWS_MS = 2_000;
 /** A candidate that brought no handshake in this time gives way to the other family. Three handshake attempts of WireGuard. */
 export const CANDIDATE_TRIAL_MS = 15_000;
 const FIRST_POLL_MS = 1_000;
@@ -39,6 +41,17 @@ export interface PeerReading {
   readonly persistentKeepalive: number;
 }
 
+/**
+ * True when a record that was found at `newsAtMs` says more about where the peer is than the packets that came from it:
+ * who publishes again has moved, or finds its tunnel dead. Asked only about a tunnel that does not work; one that carries
+ * packets is not taken for dead because a ping target is (docs/decisions/0014-one-initiator.md).
+ */
+export function isNews(newsAtMs: number | undefined, observation: Observation | undefined): boolean {
+  if (newsAtMs === undefined) return false;
+  if (observation?.receivedAtMs === undefined) return true;
+  return observation.receivedAtMs <= newsAtMs && observation.seenAtMs - observation.receivedAtMs >= QUIET_FOR_NEWS_MS;
+}
+
 /** What several looks at the device say about one peer. Times are of the monotonic clock, in milliseconds. */
 export interface Observation {
   readonly latestHandshakeMs?: number | undefined;
@@ -49,6 +62,8 @@ export interface Observation {
   readonly handshakeAtMs?: number | undefined;
   /** When received bytes were last seen growing. */
   readonly receivedAtMs?: number | undefined;
+  /** When this look was. */
+  readonly seenAtMs: number;
   /** Since when received bytes have not been growing: the first look, if they never were. */
   readonly quietSinceMs: number;
   readonly hasKeepalive: boolean;
@@ -71,6 +86,7 @@ export function observePeer(
     endpoint: reading.endpoint,
     handshakeAtMs: handshakeAt(before, latestHandshakeMs, time),
     receivedAtMs: grew ? time.monotonicMs : before?.receivedAtMs,
+    seenAtMs: time.monotonicMs,
     quietSinceMs: grew || before === undefined ? time.monotonicMs : before.quietSinceMs,
     hasKeepalive: reading.persistentKeepalive > 0,
   };
@@ -182,6 +198,8 @@ export function decide(situation: {
   readonly record: EndpointRecord | undefined;
   /** Own addresses: a family this host has none of comes last. */
   readonly own?: EndpointRecord | undefined;
+  /** The peer published after it was last heard: it moved since. */
+  readonly isRecordNews?: boolean | undefined;
   /** One more candidate, from before a restart. */
   readonly fallback?: TransportAddress | undefined;
   readonly protocol: PeerProtocol;
@@ -189,7 +207,7 @@ export function decide(situation: {
   readonly trial: Trial | undefined;
   readonly monotonicMs: number;
 }): Decision {
-  const { liveness, record, own, fallback, protocol, current, trial, monotonicMs } = situation;
+  const { liveness, record, own, isRecordNews, fallback, protocol, current, trial, monotonicMs } = situation;
   if (liveness === "alive") return { action: "leave" };
   const preferred = selectEndpoints(record ?? {}, protocol);
   const selected = own ? preferred.toSorted((a, b) => Number(!own[a.family]) - Number(!own[b.family])) : preferred;
@@ -198,7 +216,7 @@ export function decide(situation: {
   const candidates = isNew ? [...selected, fallback] : selected;
   const [first] = candidates;
   if (first === undefined) return { action: current ? "send" : "wait" };
-  if (liveness === "receiving" && current) return { action: "send" };
+  if (liveness === "receiving" && current && !isRecordNews) return { action: "send" };
   const position = candidates.findIndex((candidate) => sameTransportAddress(candidate, current));
   if (position < 0) return { action: "set", endpoint: first };
   const next = candidates[(position + 1) % candidates.length] ?? first;

@@ -8,17 +8,19 @@
 import type { EndpointRecord, TransportAddress } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import type { InterfaceConfig, PeerConfig } from "./config/types.ts";
+import { isNews } from "./convergence.ts";
 import { settledWithin } from "./deadline.ts";
 import { isAbort } from "./errors.ts";
 import { fetchRecord, type NamedStore, publishRecord } from "./exchange.ts";
 import { createFailureLog } from "./failures.ts";
 import type { Log } from "./log.ts";
+import type { NatOpener } from "./nat-opener.ts";
 import { createOwnAddress, type Discover, type DiscoveryCounters, type OwnAddress } from "./own-address.ts";
 import { createPeerState, type PeerState } from "./peer-state.ts";
 import type { Provoker } from "./provoke.ts";
 import type { Occasion } from "./publishing.ts";
 import { type NatClass, sameEndpoints } from "./record.ts";
-import { createSettler, type Settler } from "./settle.ts";
+import { createSettler, type Settled, type Settler } from "./settle.ts";
 import type { WireGuardControl, WireGuardDevice } from "./wg/types.ts";
 
 /** How long fetching waits for publishing. The peer should find our record when it acts on its own, but a hung store must not keep us from reading. */
@@ -41,6 +43,8 @@ export interface CycleDeps {
   readonly nat?: (() => NatClass | undefined) | undefined;
   /** Has the sequence numbers written to the disk; resolves when they are, or cannot be. */
   readonly saveSequence?: (() => Promise<void>) | undefined;
+  /** Opens the own NAT while a peer is left to make the first handshake; undefined = act at once. */
+  readonly natOpener?: NatOpener | undefined;
   /** Called when a packet through the tunnel was answered. */
   onAnswer(peer: PeerState): void;
   /** Called when the own addresses are new or changed. */
@@ -64,7 +68,7 @@ export interface PeerOutcome {
   /** `skipped`: the tunnel works, so there was nothing to ask. */
   readonly fetched: "changed" | "unchanged" | "absent" | "skipped" | "failed";
   /** What was done to the endpoint; `missing`: the peer is not on the device. */
-  readonly settled: "leave" | "set" | "send" | "wait" | "missing" | "failed";
+  readonly settled: Settled | "missing" | "failed";
   /** The first thing that failed, for a person. */
   readonly error?: unknown;
 }
@@ -116,9 +120,9 @@ export function createCycle(deps: CycleDeps): Cycle {
 
   async function fetch(
     peer: PeerState,
-    { device, waitForAll, signal }: RefreshRequest,
+    { device, occasion, waitForAll, signal }: RefreshRequest,
   ): Promise<PeerOutcome["fetched"]> {
-    if (peer.liveness === "alive") return "skipped";
+    if (peer.liveness === "alive" && occasion !== "suspicion") return "skipped";
     let result: "changed" | "unchanged" | "absent" | "failed" = "failed";
     try {
       result = await fetchRecord(peer, {
@@ -169,6 +173,10 @@ export function createCycle(deps: CycleDeps): Cycle {
     const { signal } = request;
     const errors: unknown[] = [];
     const before = lastPublished(peer);
+    // The lost ping before has found out already where the peer is now: no store is waited for to use that.
+    if (request.occasion === "failure" && isNews(peer.newsAtMs, peer.observation)) {
+      await step([], () => settle(peer, { moved: false, signal }));
+    }
     const publishing = step(errors, () => publish(peer, request));
     await settledWithin(publishing, { clock, ms: PUBLISH_HEAD_START_MS, signal });
     const fetched = await step(errors, () => fetch(peer, request));

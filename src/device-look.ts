@@ -3,8 +3,7 @@ import type { Clock } from "./clock.ts";
 import { describeError, isAbort, isFatal, StunmeshError } from "./errors.ts";
 import { createFailureLog } from "./failures.ts";
 import type { Log } from "./log.ts";
-import type { PeerState } from "./peer-state.ts";
-import { findPeer } from "./settle.ts";
+import { findPeer, type PeerState } from "./peer-state.ts";
 import { describeDeviceChange } from "./wg/changes.ts";
 import type { WireGuardControl, WireGuardDevice } from "./wg/types.ts";
 
@@ -107,7 +106,9 @@ export function createDeviceLook(options: {
 /** How soon the device is to be looked at again: soon while a handshake is hoped for, or a tunnel doubted. */
 export function lookAgainMs(peers: readonly PeerState[], nowMs: number): number {
   const hoping = peers.some(
-    ({ liveness, trial }) => liveness !== "alive" && trial && nowMs - trial.sinceMs < HANDSHAKE_HOPE_MS,
+    ({ liveness, trial, opening }) =>
+      liveness !== "alive" &&
+      nowMs - Math.max(trial?.sinceMs ?? -Infinity, opening?.sinceMs ?? -Infinity) < HANDSHAKE_HOPE_MS,
   );
   const doubting = peers.some(({ doubtedAtMs = -Infinity }) => nowMs - doubtedAtMs < HANDSHAKE_HOPE_MS);
   return hoping || doubting ? HANDSHAKE_CHECK_MS : DEVICE_CHECK_MS;

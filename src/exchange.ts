@@ -120,6 +120,8 @@ export async function fetchRecord(
   const record = found.reduce<PeerRecord | undefined>(freshest, undefined);
   if (!record) return "absent";
   const changed = !sameEndpoints(record.endpoints, peer.record?.endpoints);
+  const isNew = changed || (record.sequence ?? 0) > (peer.record?.sequence ?? 0);
+  if (isNew) peer.newsAtMs = options.clock.monotonic();
   peer.record = record;
   delete peer.fallback;
   if (record.sequence !== undefined) peer.recordSequence = record.sequence;

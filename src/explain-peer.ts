@@ -7,8 +7,7 @@ import { explainUnreachable, type Mapping, type Situation } from "./diagnosis.ts
 import { describeError, errorCode } from "./errors.ts";
 import { mappingOf } from "./nat.ts";
 import type { OwnAddressDetails } from "./own-address.ts";
-import type { PeerState } from "./peer-state.ts";
-import { findPeer } from "./settle.ts";
+import { findPeer, type PeerState } from "./peer-state.ts";
 import type { WireGuardDevice } from "./wg/types.ts";
 
 /** For so long after a packet of it a peer counts as heard: with keepalive there is one every 25 s or so. */

@@ -18,11 +18,10 @@ import type { DiscoveryCounters } from "./own-address.ts";
 import { createOwnSlot } from "./own-slot.ts";
 import { createPeerChanges, type PeerChange } from "./peer-change.ts";
 import { startPeerHealth } from "./peer-health.ts";
-import type { PeerState } from "./peer-state.ts";
+import { findPeer, type PeerState } from "./peer-state.ts";
 import type { Occasion } from "./publishing.ts";
 import { createReachabilityReport } from "./reachability.ts";
 import { type Remembered, recall, remember } from "./remember.ts";
-import { findPeer } from "./settle.ts";
 import type { InterfaceStatus } from "./status.ts";
 import { createStoreWatch } from "./store-watch.ts";
 import { createTurns } from "./turns.ts";
@@ -85,7 +84,11 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
   const cycle = createCycle({
     ...deps,
     discoveryCounters: counters,
-    onAnswer: () => wake.wake(),
+    onAnswer(peer) {
+      // The pings find out sooner that the tunnel works, and so that it is dead again.
+      health.probeNow(peer);
+      wake.wake();
+    },
     ping: (peer) => health.verdict(peer),
     nat: () => natClassOf(nat.current()?.report.mapping),
     saveSequence,
@@ -109,6 +112,7 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
       ...deps,
       peers: cycle.peers,
       onNews: () => wake.wake(),
+      onSuspicion: (peer) => turns.due(peer, "suspicion"),
       onDown(peer) {
         turns.scheduleOf(peer).failing = true;
         turns.due(peer, "failure");

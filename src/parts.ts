@@ -1,6 +1,7 @@
 /**
  * Composition root: builds the parts of the program from a configuration and fits them together.
  */
+import { randomBytes } from "node:crypto";
 import { networkInterfaces } from "node:os";
 import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
@@ -13,12 +14,13 @@ import type { InterfaceLoopDeps } from "./interface-loop.ts";
 import { createReportLeftOut, type LeftOutReport } from "./left-out.ts";
 import type { Log } from "./log.ts";
 import { describeNat, reportMapping } from "./nat.ts";
+import { createNatOpener } from "./nat-opener.ts";
 import { openPlatform } from "./platform/index.ts";
 import type { Datagram, Platform, ProbeSocket } from "./platform/types.ts";
 import { createStoreCounts, openStore, plugins } from "./plugins/index.ts";
 import { createProvoker } from "./provoke.ts";
 import { type Discovery, discover } from "./stun/discover.ts";
-import { stunMatch } from "./stun/message.ts";
+import { encodeBindingIndication, isBindingIndication, stunMatch, transactionIdBytes } from "./stun/message.ts";
 import { observeMapping } from "./stun/observe.ts";
 import { createResolve } from "./stun/resolve.ts";
 import type { SessionOptions } from "./stun/session.ts";
@@ -108,6 +110,21 @@ export async function openParts({ config: first, clock, log }: PartsOptions): Pr
           const { name, fib } = interfaceConfig;
           return platform.openPinger({ family, interface: wireguard.systemName(name), fib });
         },
+      }),
+      natOpener: createNatOpener({
+        clock,
+        log: interfaceLog,
+        createIndication: () => encodeBindingIndication(randomBytes(transactionIdBytes)),
+        isIndication: isBindingIndication,
+        openSocket: (device, { family, onDatagram }) =>
+          openSocketOf(platform, {
+            device,
+            family,
+            interfaceConfig,
+            onDatagram,
+            systemName: wireguard.systemName(device.name),
+            report: reportLeftOut({ device: device.name, family }),
+          }),
       }),
       async discover(device, { family, signal }) {
         assertFamily(family, device.name);

@@ -7,8 +7,7 @@ import { formatTransportAddress, sameTransportAddress, type TransportAddress } f
 import type { Clock } from "./clock.ts";
 import type { PeerConfig } from "./config/types.ts";
 import type { StateChange } from "./events.ts";
-import type { PeerState } from "./peer-state.ts";
-import { findPeer } from "./settle.ts";
+import { findPeer, type PeerState } from "./peer-state.ts";
 import type { PeerStateName } from "./status.ts";
 import type { WireGuardDevice } from "./wg/types.ts";
 

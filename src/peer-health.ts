@@ -8,6 +8,16 @@ import type { Log } from "./log.ts";
 import type { PeerState } from "./peer-state.ts";
 import type { Provoker } from "./provoke.ts";
 
+/** After a lost ping brought a look at the store, the next one does no sooner. */
+const SUSPICION_GAP_MS = 5_000;
+const SUSPICION_GAP_MAX_MS = 600_000;
+
+/** When a lost ping was acted on, and for how long no other is. */
+interface Suspicion {
+  readonly atMs: number;
+  readonly gapMs: number;
+}
+
 export interface PeerHealth {
   /** What the pings to a peer say; undefined when it is not pinged, or not now. */
   health(peer: PeerState): Health | undefined;
@@ -28,17 +38,30 @@ export function startPeerHealth(
     readonly log: Log;
     /** A look at the device is wanted: a ping was lost, or a verdict changed. */
     onNews(): void;
+    /** A ping to a peer was lost, for the first time in a while. */
+    onSuspicion(peer: PeerState): void;
     /** The pings to a peer found its tunnel dead. */
     onDown(peer: PeerState): void;
   },
   signal: AbortSignal,
 ): PeerHealth {
-  const { peers, provoker, clock, log, onNews, onDown } = options;
+  const { peers, provoker, clock, log, onNews, onSuspicion, onDown } = options;
+  const suspicions = new Map<PeerState, Suspicion>();
   const suspects = new Set<PeerState>();
 
   function isProbeable(name: string): boolean {
     const observation = peers.get(name)?.observation;
     return observation?.endpoint !== undefined && isInSession(observation, clock.monotonic());
+  }
+
+  /** Each one that was false doubles the pause to the next: a path that loses packets is no news. */
+  function suspect(peer: PeerState): void {
+    const nowMs = clock.monotonic();
+    const before = suspicions.get(peer);
+    if (before && nowMs - before.atMs < before.gapMs) return;
+    const gapMs = before ? Math.min(SUSPICION_GAP_MAX_MS, 2 * before.gapMs) : SUSPICION_GAP_MS;
+    suspicions.set(peer, { gapMs, atMs: nowMs });
+    onSuspicion(peer);
   }
 
   const monitor = startHealthMonitor(
@@ -50,13 +73,17 @@ export function startPeerHealth(
       isProbeable,
       onMiss(name) {
         const peer = peers.get(name);
-        if (peer) suspects.add(peer);
+        if (peer) {
+          suspects.add(peer);
+          suspect(peer);
+        }
         onNews();
       },
       onVerdict(name, health) {
         const peer = peers.get(name);
         if (peer && health.verdict === "down") {
           const loss = `${Math.round(100 * lossOf(health))} % of the last ${health.results.length} pings were lost`;
+          suspicions.set(peer, { gapMs: SUSPICION_GAP_MS, atMs: clock.monotonic() });
           log.info({ peer: name, reason: `ping is not answered; ${loss}` }, "tunnel is down");
           onDown(peer);
         }

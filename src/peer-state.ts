@@ -3,8 +3,10 @@ import { type Activity, createActivity } from "./activity.ts";
 import type { TransportAddress } from "./address.ts";
 import type { PeerConfig } from "./config/types.ts";
 import type { Liveness, Observation, Trial } from "./convergence.ts";
+import type { Opening } from "./initiative.ts";
 import type { Publication } from "./publishing.ts";
 import type { PeerRecord } from "./record.ts";
+import type { WireGuardDevice, WireGuardPeer } from "./wg/types.ts";
 
 export interface PeerState {
   readonly config: PeerConfig;
@@ -20,10 +22,16 @@ export interface PeerState {
   sequence?: number;
   /** Newest record accepted from the peer. */
   record?: PeerRecord;
+  /** Monotonic clock: when the peer was last seen to have published something else, or the same again. */
+  newsAtMs?: number;
+  /** The own NAT is being opened for the peer. */
+  opening?: Opening;
   /** Highest sequence number accepted from the peer. */
   recordSequence?: number;
   observation?: Observation;
   liveness: Liveness;
+  /** Monotonic clock: when the tunnel was last seen to work. */
+  aliveAtMs?: number;
   /** Monotonic clock: since when there is reason to doubt a tunnel that counts as alive; unset once something is heard. */
   doubtedAtMs?: number;
   /** Where the tunnel worked last, in this run or, remembered, in one before. */
@@ -41,4 +49,25 @@ export interface PeerState {
 export function createPeerState(config: PeerConfig): PeerState {
   const activity = createActivity();
   return { config, found: [], underWay: new Set(), published: new Map(), activity, liveness: "silent" };
+}
+
+/** Since when the peer's tunnel is doubted: a doubt ends when something was heard after it began. */
+export function doubtedSince(peer: PeerState): number | undefined {
+  const { doubtedAtMs, observation } = peer;
+  if (doubtedAtMs !== undefined && (observation?.receivedAtMs ?? 0) > doubtedAtMs) delete peer.doubtedAtMs;
+  return peer.doubtedAtMs;
+}
+
+/** By public key, for each look at a device: with a thousand peers, every one of them is looked for several times a look. */
+const indexes = new WeakMap<WireGuardDevice, ReadonlyMap<string, WireGuardPeer>>();
+
+/** What a look at the device says about a peer; undefined when the peer is not on it. */
+export function findPeer(device: WireGuardDevice, { config }: PeerState): WireGuardPeer | undefined {
+  const index = indexes.get(device) ?? new Map(device.peers.map((peer) => [keyText(peer.publicKey), peer]));
+  indexes.set(device, index);
+  return index.get(keyText(config.publicKey));
+}
+
+function keyText(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1");
 }

@@ -6,8 +6,7 @@ import { describeError, errorCode } from "./errors.ts";
 import { explainPeer, type Known, peerNotes, wallTime } from "./explain-peer.ts";
 import { type Health, lossOf } from "./health/verdict.ts";
 import { mappingOf } from "./nat.ts";
-import type { PeerState } from "./peer-state.ts";
-import { findPeer } from "./settle.ts";
+import { findPeer, type PeerState } from "./peer-state.ts";
 import type { FailureStatus, PeerStatus } from "./status.ts";
 import type { Turns } from "./turns.ts";
 

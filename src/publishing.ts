@@ -18,10 +18,11 @@ export interface Publication {
 /**
  * interval  the regular refresh
  * poll      a look between two refreshes, because the peer is not reachable
+ * suspicion  a ping was lost: if this side or the peer has moved, both should know before the tunnel is found dead
  * change    this host's network changed: the own address may be another
  * failure   the tunnel to the peer was just found dead, or somebody asked: the store is not trusted to still have it
  */
-export type Occasion = "interval" | "poll" | "change" | "failure";
+export type Occasion = "interval" | "poll" | "suspicion" | "change" | "failure";
 
 /** True when `own` is to be written now. `published` is what was written last, successfully. */
 export function isPublishDue(options: {

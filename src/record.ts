@@ -37,6 +37,8 @@ export interface PeerRecord {
   readonly sequence?: number;
   /** Of the sender; missing when it is not known. */
   readonly nat?: NatClass;
+  /** It has members that STUNMESH-go does not write. */
+  readonly isExtended?: boolean;
 }
 
 /** Where `senderKey` publishes for `receiverKey`: 40 hexadecimal characters, SHA-1 of the two keys. */
@@ -98,6 +100,7 @@ function openWith(peerPublicKey: Uint8Array, { sealed, ...options }: Sealed): Pe
     endpoints: { ...(ipv4 && { ipv4 }), ...(ipv6 && { ipv6 }) },
     ...(seq !== undefined && { sequence: seq }),
     ...(nat && { nat }),
+    ...((seq !== undefined || dir !== undefined) && { isExtended: true }),
   };
 }
 

@@ -3,7 +3,7 @@ import { pollDelayMs, retryDelayMs } from "./convergence.ts";
 import type { Occasion } from "./publishing.ts";
 
 /** How much each occasion asks for. */
-const DEMAND: Readonly<Record<Occasion, number>> = { poll: 0, change: 1, interval: 2, failure: 3 };
+const DEMAND: Readonly<Record<Occasion, number>> = { poll: 0, suspicion: 1, change: 2, interval: 3, failure: 4 };
 
 export interface Schedule {
   /** A refresh of the peer is under way. */

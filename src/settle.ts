@@ -4,14 +4,17 @@
  * Peers that get here within a few milliseconds share one look and one write. The look comes right before the write, so
  * that a tunnel which came up while a slow store was asked is left alone.
  */
-import { type EndpointRecord, formatTransportAddress, sameTransportAddress } from "./address.ts";
+import { type EndpointRecord, formatTransportAddress, sameTransportAddress, type TransportAddress } from "./address.ts";
 import type { Clock } from "./clock.ts";
-import { type Decision, decide, judgeLiveness, observePeer } from "./convergence.ts";
+import { type Decision, decide, isNews, judgeLiveness, observePeer } from "./convergence.ts";
 import { describeError, isAbort } from "./errors.ts";
 import type { Log } from "./log.ts";
+import type { NatOpener } from "./nat-opener.ts";
+import { createOpenings } from "./openings.ts";
 import { round } from "./own-address.ts";
-import type { PeerState } from "./peer-state.ts";
+import { doubtedSince, findPeer, type PeerState } from "./peer-state.ts";
 import { type Provoker, selectProvokeTarget } from "./provoke.ts";
+import type { NatClass } from "./record.ts";
 import type { WireGuardControl, WireGuardDevice, WireGuardPeer } from "./wg/types.ts";
 
 /** How long the first peer waits for others to share its look at the device. */
@@ -29,8 +32,22 @@ export interface SettleDeps {
   own(): EndpointRecord | undefined;
   /** Verdict of a health check through the tunnel; undefined = none. */
   readonly ping?: ((peer: PeerState) => "answered" | "missed" | undefined) | undefined;
+  /** The own NAT, as far as it is known. */
+  readonly nat?: (() => NatClass | undefined) | undefined;
+  /** Opens this side's NAT while the peer is left to make the first handshake; undefined = act at once, as a command does. */
+  readonly natOpener?: NatOpener | undefined;
   /** Called when a packet that was sent through the tunnel was answered. */
   onAnswer(peer: PeerState): void;
+}
+
+/** `open`: this side's NAT is being opened, and the first handshake left to the peer. */
+export type Settled = Decision["action"] | "open";
+
+/** What is to be done about a peer on the device. */
+interface Verdict {
+  readonly action: Settled;
+  /** The endpoint to write with `set`. */
+  readonly endpoint?: TransportAddress;
 }
 
 export interface Settler {
@@ -41,7 +58,7 @@ export interface Settler {
   settle(
     peer: PeerState,
     options: { readonly always?: "send" | undefined; readonly signal: AbortSignal },
-  ): Promise<Decision["action"] | "missing">;
+  ): Promise<Settled | "missing">;
   /** Resolves when every packet that was sent through the tunnel was answered or given up. */
   idle(): Promise<void>;
   /** Sends one packet through the tunnel to `peer`; what comes of it is told to `onAnswer` and the log. */
@@ -54,13 +71,16 @@ interface Waiting {
   readonly peer: PeerState;
   readonly always: "send" | undefined;
   readonly signal: AbortSignal;
-  resolve(action: Decision["action"] | "missing"): void;
+  resolve(action: Settled | "missing"): void;
   reject(error: unknown): void;
 }
 
 export function createSettler(deps: SettleDeps): Settler {
   const { wireguard, provoker, clock, log } = deps;
   const underWay = new Set<Promise<void>>();
+  const { natOpener } = deps;
+  const openings =
+    natOpener && createOpenings({ ...deps, natOpener, track, settle: (peer, signal) => settle(peer, { signal }) });
   let gathering: Waiting[] | undefined;
 
   function observe(device: WireGuardDevice, peers: Iterable<PeerState>): void {
@@ -73,20 +93,15 @@ export function createSettler(deps: SettleDeps): Settler {
         monotonicMs: time.monotonicMs,
         ping: deps.ping?.(peer),
         suspectedAtMs: peer.suspectedAtMs,
-        doubtedAtMs: stillDoubted(peer),
+        doubtedAtMs: doubtedSince(peer),
       });
       // When the tunnel dies later, the endpoint that worked gets its full time again before another is tried.
       if (peer.liveness !== "alive") continue;
+      peer.aliveAtMs = time.monotonicMs;
       delete peer.trial;
+      openings?.end(peer);
       if (reading.endpoint) peer.worked = reading.endpoint;
     }
-  }
-
-  /** A doubt ends when something was heard after it began. */
-  function stillDoubted(peer: PeerState): number | undefined {
-    const { doubtedAtMs, observation } = peer;
-    if (doubtedAtMs !== undefined && (observation?.receivedAtMs ?? 0) > doubtedAtMs) delete peer.doubtedAtMs;
-    return peer.doubtedAtMs;
   }
 
   async function settleAll(batch: readonly Waiting[], signal: AbortSignal): Promise<void> {
@@ -97,10 +112,10 @@ export function createSettler(deps: SettleDeps): Settler {
     );
     const decided = batch.map((waiting) => {
       const reading = findPeer(device, waiting.peer);
-      return { ...waiting, reading, decision: reading && decideFor(waiting.peer, reading) };
+      return { ...waiting, reading, decision: reading && decideFor(waiting, { reading, device }) };
     });
     const updates = decided.flatMap(({ peer, decision, reading }) =>
-      decision?.action === "set" && reading
+      decision?.action === "set" && decision.endpoint && reading
         ? [{ publicKey: peer.config.publicKey, endpoint: decision.endpoint, unlessChangedSince: reading }]
         : [],
     );
@@ -109,38 +124,46 @@ export function createSettler(deps: SettleDeps): Settler {
     for (const { peer, reading, decision: wanted, always, signal, resolve } of decided) {
       // WireGuard heard from the peer while we decided: then it knows better where the peer is.
       const isTooLate = wanted?.action === "set" && !keys.has(peer.config.publicKey);
-      const decision: Decision | undefined = isTooLate ? { action: "leave" } : wanted;
+      const decision: Verdict | undefined = isTooLate ? { action: "leave" } : wanted;
       if (reading && decision) carryOn(peer, { reading, decision, always, signal });
       resolve(decision?.action ?? "missing");
     }
   }
 
-  function decideFor(peer: PeerState, reading: WireGuardPeer): Decision {
-    return decide({
+  function decideFor(
+    { peer, signal }: Waiting,
+    { reading, device }: { readonly reading: WireGuardPeer; readonly device: WireGuardDevice },
+  ): Verdict {
+    const decision = decide({
       liveness: peer.liveness,
       record: peer.record?.endpoints,
       own: deps.own(),
+      isRecordNews: isNews(peer.newsAtMs, peer.observation),
       fallback: peer.fallback,
       protocol: peer.config.protocol,
       current: reading.endpoint,
       trial: peer.trial,
       monotonicMs: clock.monotonic(),
     });
+    const endpoint = decision.action === "set" ? decision.endpoint : reading.endpoint;
+    if (decision.action === "leave" || !endpoint || !openings) return decision;
+    return openings.isOurTurn(peer, { endpoint, device, signal }) ? decision : { action: "open" };
   }
 
   function carryOn(
     peer: PeerState,
     options: {
       readonly reading: WireGuardPeer;
-      readonly decision: Decision;
+      readonly decision: Verdict;
       readonly always: "send" | undefined;
       readonly signal: AbortSignal;
     },
   ): void {
     const { reading, decision, always, signal } = options;
     const { name } = peer.config;
-    const endpoint = decision.action === "set" ? decision.endpoint : reading.endpoint;
-    if (decision.action === "set") {
+    if (decision.action === "open") return;
+    const endpoint = decision.endpoint ?? reading.endpoint;
+    if (decision.action === "set" && decision.endpoint) {
       const previous = reading.endpoint && formatTransportAddress(reading.endpoint);
       log.info(
         { peer: name, endpoint: formatTransportAddress(decision.endpoint), ...(previous && { previous }) },
@@ -176,8 +199,36 @@ export function createSettler(deps: SettleDeps): Settler {
         if (!isAbort(error)) log.debug({ peer: name, err: describeError(error) }, "no packet sent through the tunnel");
       },
     );
-    underWay.add(sent);
-    void sent.finally(() => underWay.delete(sent));
+    track(sent);
+  }
+
+  function track(work: Promise<void>): void {
+    underWay.add(work);
+    void work.finally(() => underWay.delete(work));
+  }
+
+  function settle(
+    peer: PeerState,
+    { always, signal }: { readonly always?: "send" | undefined; readonly signal: AbortSignal },
+  ): Promise<Settled | "missing"> {
+    return new Promise((resolve, reject) => {
+      const waiting: Waiting = { peer, always, signal, resolve, reject };
+      if (gathering) {
+        gathering.push(waiting);
+        return;
+      }
+      const batch = [waiting];
+      gathering = batch;
+      clock
+        .sleep(GATHER_MS, signal)
+        .finally(() => {
+          gathering = undefined;
+        })
+        .then(() => settleAll(batch, signal))
+        .catch((error: unknown) => {
+          for (const { reject } of batch) reject(error);
+        });
+    });
   }
 
   return {
@@ -192,39 +243,6 @@ export function createSettler(deps: SettleDeps): Settler {
       peer.provokedAtMs = nowMs;
       provokePeer(peer, reading, signal);
     },
-    settle(peer, { always, signal }) {
-      return new Promise((resolve, reject) => {
-        const waiting: Waiting = { peer, always, signal, resolve, reject };
-        if (gathering) {
-          gathering.push(waiting);
-          return;
-        }
-        const batch = [waiting];
-        gathering = batch;
-        clock
-          .sleep(GATHER_MS, signal)
-          .finally(() => {
-            gathering = undefined;
-          })
-          .then(() => settleAll(batch, signal))
-          .catch((error: unknown) => {
-            for (const { reject } of batch) reject(error);
-          });
-      });
-    },
+    settle,
   };
-}
-
-/** By public key, for each look at a device: with a thousand peers, every one of them is looked for several times a look. */
-const indexes = new WeakMap<WireGuardDevice, ReadonlyMap<string, WireGuardPeer>>();
-
-/** What a look at the device says about a peer; undefined when the peer is not on it. */
-export function findPeer(device: WireGuardDevice, { config }: PeerState): WireGuardPeer | undefined {
-  const index = indexes.get(device) ?? new Map(device.peers.map((peer) => [keyText(peer.publicKey), peer]));
-  indexes.set(device, index);
-  return index.get(keyText(config.publicKey));
-}
-
-function keyText(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1");
 }

@@ -5,6 +5,7 @@ import {
   CANDIDATE_TRIAL_MS,
   decide,
   isInSession,
+  isNews,
   isPacketDue,
   judgeLiveness,
   type Observation,
@@ -276,4 +277,38 @@ test("retryDelayMs has its fixed steps first", () => {
   assert.deepEqual(steps(3), [2_000, 2_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000]);
   assert.deepEqual(steps(0), [4_000, 8_000, 16_000, 30_000, 30_000, 30_000, 30_000, 30_000]);
   assert.equal(retryDelayMs(1_000_000, { fixedRetries: 3, maxMs: 30_000, random: 1 }), 30_000);
+});
+
+test("isNews() takes a record that was found after the last packet was noticed, once nothing came for a while", () => {
+  const heard = look({ atMs: 0, bytes: 1 }, { atMs: 5_000, bytes: 2 });
+  const later = (observation: Observation, monotonicMs: number, receivedBytes = 2) =>
+    observePeer(observation, { receivedBytes, persistentKeepalive: 0 }, { nowMs: WALL_MS, monotonicMs });
+  const quiet = later(heard, 7_000);
+  assert.equal(isNews(undefined, quiet), false);
+  assert.equal(isNews(4_999, quiet), false);
+  assert.equal(isNews(5_000, quiet), true);
+  assert.equal(isNews(7_000, quiet), true);
+  // A tunnel that carries packets, and only its ping target is dead.
+  assert.equal(isNews(5_000, later(heard, 6_999)), false);
+  assert.equal(isNews(5_000, later(later(heard, 6_500, 3), 8_000)), false);
+  assert.equal(isNews(7_000, later(later(later(heard, 6_500, 3), 7_500, 4), 8_500, 5)), false);
+  assert.equal(isNews(7_000, look({ atMs: 0, bytes: 1 })), true);
+});
+
+test("a record that is newer than what was heard wins over where the packets came from, and an older one does not", () => {
+  const situation = {
+    record: { ipv4: v4 },
+    protocol: "ipv4",
+    current: elsewhere,
+    trial: undefined,
+    monotonicMs: 0,
+  } as const;
+  assert.deepEqual(decide({ ...situation, liveness: "receiving", isRecordNews: true }), {
+    action: "set",
+    endpoint: v4,
+  });
+  assert.deepEqual(decide({ ...situation, liveness: "receiving", isRecordNews: false }), { action: "send" });
+  assert.deepEqual(decide({ ...situation, liveness: "alive", isRecordNews: true }), { action: "leave" });
+  const there = { ...situation, current: v4, liveness: "receiving", isRecordNews: true } as const;
+  assert.deepEqual(decide(there), { action: "send" });
 });

@@ -25,7 +25,13 @@ function start() {
   });
   const look = (liveness: typeof peer.liveness, endpoint?: TransportAddress) => {
     peer.liveness = liveness;
-    peer.observation = { receivedBytes: 0, quietSinceMs: 0, hasKeepalive: false, ...(endpoint && { endpoint }) };
+    peer.observation = {
+      receivedBytes: 0,
+      quietSinceMs: 0,
+      seenAtMs: 0,
+      hasKeepalive: false,
+      ...(endpoint && { endpoint }),
+    };
     changes.looked(device, () => "nothing comes back");
   };
   return { told, states, changes, peer, look };

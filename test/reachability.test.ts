@@ -28,6 +28,7 @@ test("a peer that becomes reachable is said once, with its endpoint", () => {
   peer.observation = {
     receivedBytes: 0,
     quietSinceMs: 0,
+    seenAtMs: 0,
     hasKeepalive: false,
     endpoint: { family: "ipv4", host: "203.0.113.7", port: 7 },
   };

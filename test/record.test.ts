@@ -137,7 +137,7 @@ test("openRecord() reads what sealRecord() wrote, with sequence number and direc
   const own = endpoints({ ipv4: "203.0.113.10:40001" });
   const sealed = sealRecord({ endpoints: own, sequence: 1_700_000_000 }, { ...fromA, privateKey: a.privateKey });
   const record = openRecord(sealed, { ...fromA, privateKey: b.privateKey });
-  assert.deepEqual(record, { endpoints: own, sequence: 1_700_000_000 });
+  assert.deepEqual(record, { endpoints: own, sequence: 1_700_000_000, isExtended: true });
 });
 
 test("openRecord() refuses a record of our own that was put in the peer's place", () => {
@@ -284,4 +284,16 @@ test("openRecord() survives random and mutated values: a record or a RECORD_ err
       (error) => errorCode(error) === "RECORD_UNREADABLE",
     );
   }
+});
+
+test("a record with members beyond STUNMESH-go's is told from one without, which may be one of ours that was too long", () => {
+  const record = { endpoints: endpoints({ ipv4: "203.0.113.10:40001" }), sequence: 1 };
+  const isExtended = (maxChars?: number) =>
+    openRecord(sealRecord(record, { ...fromA, privateKey: a.privateKey, maxChars }), {
+      ...fromA,
+      privateKey: b.privateKey,
+    }).isExtended;
+  assert.equal(isExtended(), true);
+  assert.equal(isExtended(160), true);
+  assert.equal(isExtended(140), undefined);
 });

@@ -89,6 +89,8 @@ async function runInterfaceOnce(
   });
   const cycle = createCycle({
     ...deps,
+    // There is no later in which a peer could make the handshake.
+    natOpener: undefined,
     onAnswer: () => undefined,
     onOwnAddress: () => undefined,
     saveSequence: async () => memory.save(await reading, peers),

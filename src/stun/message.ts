@@ -32,6 +32,7 @@ export const transactionIdBytes = 12;
 const TRANSACTION_ID_OFFSET = 8;
 const HEADER_BYTES = 20;
 const BINDING_REQUEST = 0x0001;
+const BINDING_INDICATION = 0x0011;
 /** Header and flags. */
 const CHANGE_REQUEST_BYTES = 8;
 const FINGERPRINT_XOR = 0x5354554e;
@@ -89,6 +90,20 @@ export function encodeBindingRequest(transactionId: Uint8Array, change?: ChangeR
   view.setUint32(MAGIC_COOKIE_OFFSET, magicCookie);
   bytes.set(transactionId, TRANSACTION_ID_OFFSET);
   return bytes;
+}
+
+/** Encodes a Binding indication without attributes: it asks for nothing. A transaction ID of other than 12 bytes throws a RangeError. */
+export function encodeBindingIndication(transactionId: Uint8Array): Uint8Array {
+  const bytes = encodeBindingRequest(transactionId);
+  viewOf(bytes).setUint16(0, BINDING_INDICATION);
+  return bytes;
+}
+
+/** True for a datagram that begins as a Binding indication does; its attributes are not looked at. */
+export function isBindingIndication(bytes: Uint8Array): boolean {
+  if (bytes.length < HEADER_BYTES) return false;
+  const view = viewOf(bytes);
+  return view.getUint16(0) === BINDING_INDICATION && view.getUint32(MAGIC_COOKIE_OFFSET) === magicCookie;
 }
 
 /** The 12 bytes where a message has its transaction ID; undefined when `bytes` is too short to be a message. */

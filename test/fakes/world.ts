@@ -16,6 +16,8 @@ const REKEY_ATTEMPTS = 18;
 /** From this age on the side that made a session renews it when it sends something. */
 const REKEY_AFTER_MS = 120_000;
 const RTT_MS = 20;
+/** How long an answer is waited for by default. */
+const ANSWER_TIMEOUT_MS = 2_000;
 
 interface PeerEntry {
   readonly host: Host;
@@ -185,10 +187,12 @@ export function createWorld(clock: Clock): World {
         },
       },
       provoker: {
-        async provoke({ target }, signal) {
+        async provoke({ target, timeoutMs = ANSWER_TIMEOUT_MS }, signal) {
           const entry = [...host.peers.values()].find(({ allowedIp }) => allowedIp === `${target}/32`);
           await clock.sleep(RTT_MS, signal);
-          return entry && exchange(host, entry) ? RTT_MS : undefined;
+          if (entry && exchange(host, entry)) return RTT_MS;
+          await clock.sleep(Math.max(0, timeoutMs - RTT_MS), signal);
+          return undefined;
         },
       },
     };

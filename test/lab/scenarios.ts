@@ -191,17 +191,71 @@ const network: readonly Scenario[] = [
     title: "one daemon is killed, its NAT forgets its mappings, the daemon is started again (measured from its start)",
     target: { medianMs: 5_000 },
     pair: {},
-    async run(pair) {
-      const [host] = pair.hosts;
-      await pair.daemons.get(host)!.process.stop("SIGKILL");
-      await rebindOne(pair);
-      const probers = await pair.probe();
-      const beganMs = stampMs();
-      await pair.startDaemon(host);
-      return (await probers.waitForBothWays(beganMs, { timeoutMs: GIVE_UP_MS })) - beganMs;
-    },
+    run: restartAfterRebind,
   },
 ];
+
+/** A fault soon after the tunnel came back from the one before, when everybody still has fresh memories of both. */
+const again: readonly Scenario[] = ([0, 3, 6, 10, 20] as const).map((gapS) => ({
+  key: `again-${gapS}`,
+  title: `the NAT of one site forgets its mappings again, ${gapS} s after the tunnel came back (measured from the second time)`,
+  target: { medianMs: 4_000, worstMs: 8_000 },
+  pair: {},
+  async run(pair) {
+    await measure(pair, () => rebindOne(pair));
+    await sleep(gapS * 1_000);
+    return measure(pair, () => rebindOne(pair));
+  },
+}));
+
+const inARow: readonly Scenario[] = [
+  {
+    key: "again-c",
+    words: "the public address of the other site changes",
+    fault: ({ lab }: Pair) => lab.fault("wan_addr", "r2", 3),
+  },
+  { key: "again-b", words: "the NATs of both sites forget their mappings", fault: rebindBoth },
+  {
+    key: "again-jitter",
+    words: "each packet takes 150 ms more or less than 50 longer, and the NAT forgets its mappings",
+    fault: slowDownAndRebind,
+  },
+].map(({ key, words, fault }) => ({
+  key,
+  title: `${words}, right after the tunnel came back from a`,
+  target: { medianMs: 4_000, worstMs: 8_000 },
+  pair: {},
+  async run(pair) {
+    await measure(pair, () => rebindOne(pair));
+    return measure(pair, () => fault(pair));
+  },
+}));
+
+async function slowDownAndRebind(pair: Pair): Promise<void> {
+  await pair.lab.fault("delay", "r1", 75, 25);
+  await rebindOne(pair);
+}
+
+const restart: Scenario = {
+  key: "again-j",
+  title: "j right after the tunnel came back from a (measured from the start of the daemon)",
+  target: { medianMs: 4_000, worstMs: 8_000 },
+  pair: {},
+  async run(pair) {
+    await measure(pair, () => rebindOne(pair));
+    return restartAfterRebind(pair);
+  },
+};
+
+async function restartAfterRebind(pair: Pair): Promise<number> {
+  const [host] = pair.hosts;
+  await pair.daemons.get(host)!.process.stop("SIGKILL");
+  await rebindOne(pair);
+  const probers = await pair.probe();
+  const beganMs = stampMs();
+  await pair.startDaemon(host);
+  return (await probers.waitForBothWays(beganMs, { timeoutMs: GIVE_UP_MS })) - beganMs;
+}
 
 const storeFaults: Readonly<Record<Exclude<StoreMode, "ok">, string>> = {
   error: "fails",
@@ -258,4 +312,27 @@ const absence: Scenario = {
   },
 };
 
-export const scenarios: readonly Scenario[] = [...basic, ...network, ...stores, absence];
+/** The same with the two sites 100 ms from each other, and with traffic: the probers, and the daemons' pings. */
+const far: readonly Scenario[] = [...basic, ...network]
+  .filter(({ key }) => ["a", "b", "c", "c-polled", "d", "e", "f", "g-silent", "i", "j"].includes(key))
+  .map((scenario) => ({
+    ...scenario,
+    key: `${scenario.key}-far`,
+    title: `${scenario.title}, at a round-trip time of 100 ms`,
+    target: {
+      ...(scenario.target.medianMs !== undefined && { medianMs: scenario.target.medianMs + 1_000 }),
+      ...(scenario.target.worstMs !== undefined && { worstMs: scenario.target.worstMs + 1_000 }),
+    },
+    pair: { ...scenario.pair, rttMs: 100 },
+  }));
+
+export const scenarios: readonly Scenario[] = [
+  ...basic,
+  ...network,
+  ...again,
+  ...inARow,
+  restart,
+  ...far,
+  ...stores,
+  absence,
+];
