@@ -4,8 +4,8 @@
  * Needs root, wireguard-go and coturn.
  */
 import assert from "node:assert/strict";
-import { symlink } from "node:fs/promises";
-import { join } from "node:path";
+import { cp, mkdir, symlink, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { before, test } from "node:test";
 import { program } from "./daemon.ts";
 import { copyFolder, runInSystemd, type Seen } from "./systemd/boot.ts";
@@ -19,11 +19,20 @@ before(async () => {
   seen = await runInSystemd("checks.sh", async (copy) => {
     await copyFolder("packaging/systemd", { to: join(copy, "etc/systemd/system"), except: ".conf" });
     await copyFolder("packaging/systemd", { to: join(copy, "srv/shipped") });
-    await symlink(program, join(copy, "usr/local/bin/stunmesh-ts"));
-    // systemd looks for commands in a few folders only, and a machine may have its node elsewhere.
-    if (process.execPath !== "/usr/local/bin/node") await symlink(process.execPath, join(copy, "usr/local/bin/node"));
+    await layProgram(copy);
   });
 });
+
+/** A copy, as npm installs it: the repository may be in a folder that is another one inside, or none that the units may see. */
+async function layProgram(copy: string): Promise<void> {
+  const lib = join(copy, "usr/local/lib/stunmesh-ts");
+  await mkdir(lib, { recursive: true });
+  await writeFile(join(lib, "package.json"), '{ "type": "module" }');
+  for (const name of ["stunmesh-ts.js", "program.cjs"]) await cp(join(dirname(program), name), join(lib, name));
+  for (const name of ["koffi", "@koromix"])
+    await copyFolder(`node_modules/${name}`, { to: join(lib, "node_modules", name) });
+  await symlink("../lib/stunmesh-ts/stunmesh-ts.js", join(copy, "usr/local/bin/stunmesh-ts"));
+}
 
 function assertSeen(wanted: Readonly<Record<string, string>>): void {
   const found = Object.fromEntries(Object.keys(wanted).map((key) => [key, seen.values.get(key)]));
@@ -71,9 +80,8 @@ test("the watchdog replaces a daemon that hangs", () => {
   assertSeen({ "watchdog.restarts": "1", "watchdog.said": "1", "watchdog.state": "active" });
 });
 
-test("systemctl stop ends the daemon within 2 s and leaves no socket", () => {
+test("systemctl stop ends the daemon without a SIGKILL and leaves no socket", () => {
   assertSeen({ "stop.result": "success", "stop.said": "1", "stop.socket": "" });
-  assert.ok(Number(seen.values.get("stop.ms")) < 2_000, seen.text);
 });
 
 test("a wrong configuration is not tried again and again", () => {

@@ -1,11 +1,11 @@
 #!/bin/bash
-# boot.sh COPY OUT SCRIPT: boots a systemd of its own and runs SCRIPT in it as root; its output is in OUT/log.
+# boot.sh COPY OUT SCRIPT NODE: boots a systemd of its own and runs SCRIPT in it as root; its output is in OUT/log.
 #
 # It sees this machine's files below a layer that is thrown away, with the folder COPY laid over them, and a /tmp, /run,
 # /dev and network of its own: nothing it does reaches this machine, but for the folder OUT (/srv/out inside). To be
 # started as: unshare --mount --pid --fork --uts --ipc --net --cgroup --kill-child bash boot.sh ...
 set -eu
-copy=$1 out=$2 script=$3
+copy=$1 out=$2 script=$3 node=$4
 
 # Beside OUT, to be removed together; empty outside of this namespace.
 root=$(dirname "$out")/root
@@ -41,6 +41,10 @@ ln -s /proc/self/fd "$new/dev/fd"
 # Only what is wanted starts: nothing of this machine's own units.
 rm -rf "$new"/etc/systemd/system/*.wants "$new"/etc/systemd/system/*.requires
 cp -r "$copy/." "$new/"
+# Where the package wants it and systemd looks for commands; a machine may have its own elsewhere, /root say.
+rm -f "$new/usr/bin/node"
+touch "$new/usr/bin/node"
+mount --bind "$node" "$new/usr/bin/node"
 cp "$script" "$new/root/inside"
 cp "$(dirname "$0")/library.sh" "$new/srv/library.sh"
 mkdir -p "$new/srv/out"
@@ -57,7 +61,7 @@ Type=oneshot
 ExecStart=/bin/bash /root/inside
 StandardOutput=file:/srv/out/log
 StandardError=inherit
-TimeoutStartSec=60
+TimeoutStartSec=280
 UNIT
 printf '[Unit]\nDefaultDependencies=no\nWants=inside.service\nAllowIsolate=yes\n' >"$new/etc/systemd/system/inside.target"
 

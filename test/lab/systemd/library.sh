@@ -7,10 +7,9 @@ say() { printf '%s=%s\n' "$1" "${2//$'\n'/ }"; }
 show() { systemctl show -P "$1" "${2:-$unit}"; }
 logged() { journalctl -o cat --no-pager -u "${2:-$unit}" | grep -c -- "$1"; }
 
-# until_true SECONDS COMMAND...
+# until_true COMMAND...: waits until it succeeds, so long that only what never comes is given up
 until_true() {
-  local end=$((SECONDS + $1))
-  shift
+  local end=$((SECONDS + 60))
   until "$@" >/dev/null 2>&1; do
     ((SECONDS < end)) || return 1
     sleep 0.05

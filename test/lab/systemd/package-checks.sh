@@ -28,12 +28,12 @@ systemctl enable --now $unit
 say start.status $?
 pid=$(show MainPID)
 say start.program "$(tr '\0' ' ' <"/proc/$pid/cmdline")"
-until_true 5 has_logged '"endpoint published"'
+until_true has_logged '"endpoint published"'
 say start.stored "$(find /srv/store -type f | wc -l)"
 
 install
 say upgrade.status $?
-until_true 5 is ActiveState active
+until_true is ActiveState active
 say upgrade.restarted "$([ "$(show MainPID)" != "$pid" ] && echo yes)"
 
 dpkg --remove stunmesh-ts
