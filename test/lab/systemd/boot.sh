@@ -3,7 +3,7 @@
 #
 # It sees this machine's files below a layer that is thrown away, with the folder COPY laid over them, and a /tmp, /run,
 # /dev and network of its own: nothing it does reaches this machine, but for the folder OUT (/srv/out inside). To be
-# started as: unshare --mount --pid --fork --uts --ipc --net --cgroup --kill-child bash boot.sh ...
+# started by run.sh, in namespaces of its own.
 set -eu
 copy=$1 out=$2 script=$3 node=$4
 
