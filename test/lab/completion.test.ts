@@ -50,7 +50,7 @@ zpty tab ${shell}
 while IFS= read -r keys; do zpty -w tab "$keys"; done <${dir}/keys
 while zpty -r tab output; do print -rn -- "$output"; done
 zpty -d tab`;
-  const { stdout, status } = spawnSync("timeout", ["20", "zsh", "-f", "-c", driver], {
+  const { stdout, status } = spawnSync("timeout", ["120", "zsh", "-f", "-c", driver], {
     encoding: "utf8",
     cwd: dir,
     env: { PATH: `${dir}:${process.env.PATH}`, HOME: dir, TERM: "dumb", PS1: "$ ", LC_ALL: "C.UTF-8" },

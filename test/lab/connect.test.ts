@@ -1,5 +1,5 @@
 /**
- * Who can connect does, quickly, and without keepalives; who cannot is told why. Meshes of sites behind all kinds of NAT
+ * Who can connect does, and without keepalives; who cannot is told why. Meshes of sites behind all kinds of NAT
  * in which one daemon after the other starts. The figures are printed.
  */
 import assert from "node:assert/strict";
@@ -7,16 +7,7 @@ import { after, describe, type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Daemon, type MeshConfigOptions, meshConfig, startDaemon, waitForTunnel } from "./daemon.ts";
 import { type Lab, type LabHost, type LabOptions, openLab, stunServers } from "./lab.ts";
-
-/** From the start of the later daemon of two to answered pings both ways. */
-const CONNECT_WITHIN_MS = 3000;
-/**
- * The same behind a symmetric NAT, whose side alone can begin: when its first packet comes before the other side has
- * opened its own NAT, WireGuard tries again after 5 s.
- */
-const CONNECT_SYMMETRIC_WITHIN_MS = 8000;
-/** How long a mesh is watched, its start included. */
-const WATCH_MS = 25_000;
+import { PATIENCE_MS } from "./wait.ts";
 
 type Pair = readonly [LabHost, LabHost];
 
@@ -101,7 +92,7 @@ async function watchPairs(lab: Lab, pairs: readonly Pair[]): Promise<ReadonlyMap
       mute.push(String(error));
     }
   }
-  const end = performance.now() + WATCH_MS;
+  const end = performance.now() + PATIENCE_MS;
   while (waiting.size > 0 && performance.now() < end) {
     const handshakes = await readHandshakes(lab);
     for (const pair of [...waiting].filter((candidate) => haveHandshake(candidate, handshakes))) {
@@ -116,21 +107,19 @@ async function watchPairs(lab: Lab, pairs: readonly Pair[]): Promise<ReadonlyMap
 }
 
 /**
- * WireGuard has no "write unless changed": a handshake that comes between the look and the write of one call is written
- * over, which the first packet from the peer corrects. Such a write is told this soon after the handshake at the latest.
+ * Endpoints that were written although the daemon knew that the tunnel works; WireGuard's own was better. WireGuard has
+ * no "write unless changed": a handshake that comes between the look and the write of one call is written over, which the
+ * first packet from the peer corrects. Such a write follows a record that was fetched before the daemon knew.
  */
-const WRITE_UNDER_WAY_MS = 250;
-
-/** Endpoints that were written although the daemon knew that the tunnel works; WireGuard's own was better. */
 function findHarm(daemon: Daemon): readonly string[] {
-  const reachable = new Map<string, { readonly endpoint: string | undefined; readonly atMs: number }>();
+  const reachable = new Map<string, { readonly endpoint: string | undefined; hasFetched: boolean }>();
   const harm: string[] = [];
-  for (const { msg, time, peer = "", endpoint } of daemon.events()) {
-    const atMs = Date.parse(time);
-    if (msg === "peer reachable") reachable.set(peer, { endpoint, atMs });
+  for (const { msg, peer = "", endpoint } of daemon.events()) {
+    if (msg === "peer reachable") reachable.set(peer, { endpoint, hasFetched: false });
     if (msg === "tunnel is down") reachable.delete(peer);
     const known = reachable.get(peer);
-    const isOther = known && known.endpoint !== endpoint && atMs - known.atMs > WRITE_UNDER_WAY_MS;
+    if (msg === "record fetched" && known) known.hasFetched = true;
+    const isOther = known?.hasFetched && known.endpoint !== endpoint;
     if (msg === "endpoint set" && isOther) harm.push(`${daemon.host.name} sets ${peer} to ${endpoint}`);
   }
   return harm;
@@ -139,9 +128,9 @@ function findHarm(daemon: Daemon): readonly string[] {
 function report(t: TestContext, { lab, times }: Mesh): void {
   const symmetric = new Set(lab.hosts.filter(({ nat }) => nat === "symm").map(({ name }) => name));
   const isSymmetric = (pair: string) => pair.split("-").some((host) => symmetric.has(host));
-  for (const [what, limitMs, wanted] of [
-    ["pairs", CONNECT_WITHIN_MS, false],
-    ["pairs with a symmetric NAT", CONNECT_SYMMETRIC_WITHIN_MS, true],
+  for (const [what, wanted] of [
+    ["pairs", false],
+    ["pairs with a symmetric NAT", true],
   ] as const) {
     const sorted = [...times].filter(([pair]) => isSymmetric(pair) === wanted).sort(([, a], [, b]) => a - b);
     const worst = sorted.at(-1);
@@ -149,8 +138,6 @@ function report(t: TestContext, { lab, times }: Mesh): void {
     const seconds = ([pair, ms]: readonly [string, number]) => `${(ms / 1000).toFixed(2)} s (${pair})`;
     const median = sorted[Math.floor(sorted.length / 2)]!;
     t.diagnostic(`${sorted.length} ${what} connected: median ${seconds(median)}, worst ${seconds(worst)}`);
-    const slow = sorted.filter(([, ms]) => ms >= limitMs);
-    assert.deepEqual(slow, [], `${what} that took ${limitMs} ms or longer`);
   }
 }
 
@@ -267,10 +254,7 @@ describe("connecting", () => {
     for (const pair of impossible) {
       for (const [host, peer] of [pair, pair.toReversed() as unknown as Pair]) {
         const daemon = daemons.find((candidate) => candidate.host === host)!;
-        const { level, hint } = await daemon.waitForEvent(
-          { msg: "peer not reachable", peer: peer.name },
-          { timeoutMs: 30_000 },
-        );
+        const { level, hint } = await daemon.waitForEvent({ msg: "peer not reachable", peer: peer.name });
         assert.equal(level, "warn");
         // Which side it is the other one knows from the record.
         const side =

@@ -8,7 +8,7 @@ import { repositoryRoot } from "../fixtures/path.ts";
 import { captureOf, type LabCapture } from "./capture.ts";
 import type { Lab, LabHost } from "./lab.ts";
 import { type CommandResult, type LabProcess, runCommand } from "./process.ts";
-import { waitFor } from "./wait.ts";
+import { PATIENCE_MS, waitFor } from "./wait.ts";
 
 export const program = resolve(process.env.STUNMESH_PROGRAM ?? join(repositoryRoot, "dist/stunmesh-ts.js"));
 
@@ -64,7 +64,7 @@ export async function startDaemon(lab: Lab, host: LabHost, options: ProgramOptio
     process,
     startedAtMs,
     events: () => process.lines.flatMap((line) => parseEvent(line) ?? []),
-    async waitForEvent(wanted, { timeoutMs = 10_000 } = {}) {
+    async waitForEvent(wanted, { timeoutMs = PATIENCE_MS } = {}) {
       const what = `${JSON.stringify(wanted)} of the daemon of ${host.name}`;
       const line = await process.waitForLine((text) => isWanted(parseEvent(text), wanted), { timeoutMs, what });
       return JSON.parse(line);
@@ -76,11 +76,10 @@ export async function startDaemon(lab: Lab, host: LabHost, options: ProgramOptio
 export function runProgram(
   lab: Lab,
   host: LabHost,
-  options: ProgramOptions & { readonly command: readonly string[]; readonly timeoutMs?: number },
+  options: ProgramOptions & { readonly command: readonly string[] },
 ): Promise<CommandResult> {
-  const { timeoutMs = 60_000 } = options;
   const argv = ["nsenter", `--net=/run/netns/${host.namespace}`, ...programArgv(lab, host, options)];
-  return runCommand(argv, { timeoutMs, env: programEnv(lab, host, options) });
+  return runCommand(argv, { env: programEnv(lab, host, options) });
 }
 
 export interface MeshConfigOptions {
@@ -130,18 +129,13 @@ export function storeOf(lab: Lab): string {
  * Waits for a handshake on both sides and pings both ways; resolves with performance.now() of the answers. Not tried with
  * pings: without an endpoint a ping makes WireGuard begin a handshake that leads nowhere, and wait 5 s before the next.
  */
-export async function waitForTunnel(
-  lab: Lab,
-  [one, two]: readonly [LabHost, LabHost],
-  { timeoutMs = 10_000 }: { readonly timeoutMs?: number } = {},
-): Promise<number> {
+export async function waitForTunnel(lab: Lab, [one, two]: readonly [LabHost, LabHost]): Promise<number> {
   for (const [from, to] of [
     [one, two],
     [two, one],
   ] as const) {
     await waitFor(() => lab.latestHandshake(from.name, to.name), {
       what: `a handshake of ${from.name} with ${to.name}`,
-      timeoutMs,
       everyMs: 50,
     });
   }

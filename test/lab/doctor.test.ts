@@ -24,8 +24,6 @@ interface Examined {
   readonly text: string;
 }
 
-const DOCTOR_WITHIN_MS = 15_000;
-
 describe("doctor", { concurrency: 4 }, () => {
   let lab: Lab;
   const configOf = (host: LabHost, peers: readonly LabHost[], options: Partial<MeshConfigOptions> = {}) =>
@@ -37,7 +35,6 @@ describe("doctor", { concurrency: 4 }, () => {
     const result = await runProgram(lab, host, { config, command: ["doctor", "--json"], args: [] });
     const tookMs = performance.now() - startedMs;
     t.diagnostic(`${host.name}: ${(tookMs / 1000).toFixed(1)} s`);
-    assert.ok(tookMs < DOCTOR_WITHIN_MS, `took ${tookMs} ms`);
     assert.equal(result.stderr, "");
     const { ok, findings } = JSON.parse(result.stdout) as { ok: boolean; findings: readonly Finding[] };
     assert.equal(result.code, ok ? 0 : 1);
@@ -75,7 +72,7 @@ describe("doctor", { concurrency: 4 }, () => {
         last = (await readStatus(asked)).flatMap((one) => find(one) ?? []);
         return last.some((text) => sentence.test(text));
       },
-      { what: `the status of ${asked.daemon.host.name} say ${sentence}`, timeoutMs: 35_000, everyMs: 1_000 },
+      { what: `the status of ${asked.daemon.host.name} say ${sentence}`, everyMs: 1_000 },
     ).catch((error: Error) => assert.fail(`${error.message}: it said ${JSON.stringify(last)}`));
     const { stdout } = await askStatus(asked);
     const inTable = new RegExp(`(why|note|not ready): .*${sentence.source.replace(/^\^/, "")}`);
@@ -110,7 +107,7 @@ describe("doctor", { concurrency: 4 }, () => {
       const at = find(peers, peer)?.published[0]?.at;
       return mapping && at && at > mapping.observedAt;
     };
-    await waitFor(isPublished, { what: "what is published with its NAT", timeoutMs: 15_000, everyMs: 500 });
+    await waitFor(isPublished, { what: "what is published with its NAT", everyMs: 500 });
     const key = `${lab.directory}/keys/${one.name}.key`;
     await lab.wg(clone.name, ["set", clone.wireguardInterface, "private-key", key]);
     const env = { STATE_DIRECTORY: `${lab.directory}/state-clone`, ...shiftClock(5_000) };
@@ -193,7 +190,7 @@ describe("doctor", { concurrency: 4 }, () => {
       startDaemon(lab, one, { config }),
       startDaemon(lab, two, { config: configOf(two, [one], { ...options, refreshInterval: "11m" }) }),
     ]);
-    await waitForTunnel(lab, [one, two], { timeoutMs: 20_000 });
+    await waitForTunnel(lab, [one, two]);
     await lab.fault("stun_block", "stun2", "on");
     const examined = await examine(t, one, config);
     assertSays(examined, /^STUN is blocked, or the servers are dead: none answers, though other UDP works \(h7 /, {
@@ -203,7 +200,7 @@ describe("doctor", { concurrency: 4 }, () => {
       level: "ok",
     });
     process.kill(daemon.process.pid, "SIGUSR1");
-    await daemon.waitForEvent({ msg: "discovery failed", code: "STUN_NO_ANSWER" }, { timeoutMs: 15_000 });
+    await daemon.waitForEvent({ msg: "discovery failed", code: "STUN_NO_ANSWER" });
     const blocked = /^STUN is blocked, or the servers are dead: none answers, though other UDP works \(h7 was just/;
     await waitForSentence({ daemon, config }, blocked, ({ notes }) => notes);
   });
@@ -313,7 +310,7 @@ describe("doctor", { concurrency: 4 }, () => {
   test("a peer that works, in colours of no kind and 80 columns", async () => {
     const [one, two] = [lab.host(7), lab.host(5)];
     const config = configOf(one, [two]);
-    await waitForTunnel(lab, [one, two], { timeoutMs: 30_000 });
+    await waitForTunnel(lab, [one, two]);
     const { code, stdout } = await runProgram(lab, one, { config, command: ["doctor"], args: [] });
     assert.equal(code, 0, stdout);
     assert.match(stdout, /^Verdict\n {2}ok +\S+\/h5: works: the last handshake with /m);

@@ -14,6 +14,7 @@ import {
   type SpawnOptions,
   spawnProcess,
 } from "./process.ts";
+import { PATIENCE_MS } from "./wait.ts";
 
 export type NatKind = "fullcone" | "addr" | "port" | "symm" | "portkeep" | "static" | "block" | "direct";
 export type Service = "stun1" | "stun2" | "stund" | "probe";
@@ -104,7 +105,7 @@ export interface Lab {
   exec(node: string, argv: readonly string[], options?: CommandOptions): Promise<string>;
   /** Starts a process on a node. It ends with the lab at the latest. */
   spawn(node: string, argv: readonly string[], options?: SpawnOptions): Promise<LabProcess>;
-  /** Pings from a node; no answer is no error. `timeoutMs` is for each request. */
+  /** Pings from a node; no answer is no error, but takes `timeoutMs`, which is long unless it is given. */
   ping(
     node: string,
     target: string,
@@ -144,7 +145,7 @@ export async function openLab(options: LabOptions): Promise<Lab> {
   const env = { LAB: name, LAB_OWNER_PID: String(process.pid) };
   const guard = startGuard(env);
   const labCommand = (...args: readonly (string | number)[]) =>
-    readCommand(["bash", labScript(), ...args.map(String)], { env, timeoutMs: 60_000 });
+    readCommand(["bash", labScript(), ...args.map(String)], { env });
   let described: { readonly directory: string; readonly hosts: readonly LabHost[] };
   try {
     described = JSON.parse(
@@ -184,10 +185,10 @@ export async function openLab(options: LabOptions): Promise<Lab> {
     host: (site) => findHost(`h${site}`),
     exec: (node, argv, commandOptions) => readCommand(inNode(node, argv), commandOptions),
     spawn: (node, argv, spawnOptions) => spawnProcess(inNode(node, argv), spawnOptions),
-    async ping(node, target, { count = 1, timeoutMs = 1000, signal } = {}) {
+    async ping(node, target, { count = 1, timeoutMs = PATIENCE_MS, signal } = {}) {
       const argv = ["ping", "-n", "-c", `${count}`, "-i", "0.05", "-W", `${timeoutMs / 1000}`, target];
       const { stdout } = await runCommand(inNode(node, argv), {
-        timeoutMs: count * (timeoutMs + 200) + 5000,
+        timeoutMs: timeoutMs + PATIENCE_MS,
         ...(signal ? { signal } : {}),
       });
       const rttMs = [...stdout.matchAll(/ time=([\d.]+) ms/g)].map(([, time]) => Number(time));

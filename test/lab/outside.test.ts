@@ -110,7 +110,7 @@ describe("outside", () => {
     assert.deepEqual(await daemon.process.stop(), { code: 0, signal: null });
     const ms = performance.now() - startedMs;
     t.diagnostic(`ended after ${Math.round(ms)} ms`);
-    assert.ok(ms < 500, `${ms} ms`);
+    assert.ok(ms < 10_000, `${ms} ms, of 1000 s that the hook takes`);
     await waitUntilTold("STOPPING=1");
     assert.ok(!existsSync(`/proc/${pid}/exe`), "the hook has ended, too");
   });

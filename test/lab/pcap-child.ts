@@ -20,7 +20,7 @@ import type { Datagram, ProbeSocketOptions } from "../../src/platform/types.ts";
 import { discover } from "../../src/stun/discover.ts";
 import { stunMatch } from "../../src/stun/message.ts";
 import { encodeMessage, encodeXorAddress } from "../fakes/stun-message.ts";
-import { waitFor } from "./wait.ts";
+import { PATIENCE_MS, waitFor } from "./wait.ts";
 
 const LOCAL_PORT = 51820;
 const SERVER_PORT = 3478;
@@ -86,7 +86,7 @@ async function openProbe(family: Family, given?: Partial<ProbeSocketOptions>) {
 async function exchange(probe: Awaited<ReturnType<typeof openProbe>>, to: string): Promise<number | undefined> {
   const had = probe.datagrams.length;
   const beganMs = systemClock.monotonic();
-  for (let tries = 0; tries < 3; tries++) {
+  for (const endMs = beganMs + PATIENCE_MS; systemClock.monotonic() < endMs; ) {
     await probe.send(request(), transportAddress(to, SERVER_PORT)!);
     const what = "an answer";
     const isThere = () => probe.datagrams.length > had;
@@ -156,9 +156,7 @@ const scenarios: Record<string, (parameters: Parameters) => Promise<unknown>> = 
   async collect({ family, options: given, commands, count }) {
     const probe = await openProbe(family, given);
     run(commands);
-    await waitFor(() => probe.datagrams.length >= count, { what: `${count} datagrams`, timeoutMs: 3000 }).catch(
-      () => false,
-    );
+    await waitFor(() => probe.datagrams.length >= count, { what: `${count} datagrams` });
     await probe.close();
     return { delivered: probe.datagrams.length };
   },

@@ -3,10 +3,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createWriteStream } from "node:fs";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
+import { PATIENCE_MS } from "./wait.ts";
 
 export interface CommandOptions {
   readonly signal?: AbortSignal;
-  /** Default 30 s. */
+  /** Default PATIENCE_MS. */
   readonly timeoutMs?: number;
   /** Added to this process's environment. */
   readonly env?: Readonly<Record<string, string>>;
@@ -23,7 +24,7 @@ export interface CommandResult {
 
 /** Runs a command to its end, whatever its exit status. Throws when it cannot start, is aborted or out of time. */
 export async function runCommand(argv: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-  const { timeoutMs = 30_000, signal } = options;
+  const { timeoutMs = PATIENCE_MS, signal } = options;
   const deadline = AbortSignal.timeout(timeoutMs);
   const child = start(argv, {
     ...options,
@@ -75,12 +76,12 @@ export interface LabProcess {
   readonly lines: readonly string[];
   /** Calls `listener` with every line from now on. */
   onLine(listener: (line: string) => void): void;
-  /** The first line, of those that came and those to come, that satisfies `predicate`. Default timeout 10 s. */
+  /** The first line, of those that came and those to come, that satisfies `predicate`. Default timeout PATIENCE_MS. */
   waitForLine(
     predicate: (line: string) => boolean,
     options?: { readonly timeoutMs?: number; readonly what?: string },
   ): Promise<string>;
-  /** Sends a signal (default SIGTERM) and waits for the end; SIGKILL after 10 s. */
+  /** Sends a signal (default SIGTERM) and waits for the end; SIGKILL after PATIENCE_MS. */
   stop(signal?: NodeJS.Signals): Promise<Exit>;
 }
 
@@ -112,7 +113,7 @@ export async function spawnProcess(argv: readonly string[], options: SpawnOption
     onLine(listener) {
       listeners.add(listener);
     },
-    waitForLine(predicate, { timeoutMs = 10_000, what = "a line" } = {}) {
+    waitForLine(predicate, { timeoutMs = PATIENCE_MS, what = "a line" } = {}) {
       const seen = lines.find(predicate);
       if (seen !== undefined) return Promise.resolve(seen);
       return new Promise((resolve, reject) => {
@@ -139,7 +140,7 @@ export async function spawnProcess(argv: readonly string[], options: SpawnOption
     async stop(signal = "SIGTERM") {
       child.kill(signal);
       const patience = new AbortController();
-      const late = sleep(10_000, "late" as const, { signal: patience.signal }).catch(() => "stopped" as const);
+      const late = sleep(PATIENCE_MS, "late" as const, { signal: patience.signal }).catch(() => "stopped" as const);
       const first = await Promise.race([exited, late]);
       if (first === "late") child.kill("SIGKILL");
       patience.abort();

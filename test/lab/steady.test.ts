@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { countEndpointWrites, type Daemon, meshConfig, startDaemon, waitForTunnel } from "./daemon.ts";
 import { type Lab, type LabHost, openLab } from "./lab.ts";
+import { PATIENCE_MS } from "./wait.ts";
 
 const SECONDS = Number(process.env.HEALTHY_SECONDS ?? 30);
 const PINGS_PER_SECOND = 5;
@@ -37,7 +38,7 @@ describe("a healthy tunnel", () => {
     const refreshesBefore = daemons.map(countDiscoveries);
     const output = await Promise.all(
       [pair, pair.toReversed()].map(([from, to]) =>
-        lab.exec(from!.name, pingArgv(to!.tunnel4), { timeoutMs: SECONDS * 1000 + 20_000 }),
+        lab.exec(from!.name, pingArgv(to!.tunnel4), { timeoutMs: SECONDS * 1000 + PATIENCE_MS }),
       ),
     );
     const lost = output.map((text) => /(\d+) packets transmitted, (\d+) received.* ([\d.]+)% packet loss/.exec(text));
@@ -73,7 +74,7 @@ function pingArgv(target: string): readonly string[] {
     "-c",
     `${SECONDS * PINGS_PER_SECOND}`,
     "-W",
-    "2",
+    "60",
     target,
   ];
 }

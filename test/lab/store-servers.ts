@@ -124,5 +124,5 @@ async function startChild(
     env,
     logFile: join(lab.directory, "log", `${kind}.log`),
   });
-  await server.waitForLine((line) => line === "ready", { timeoutMs: 30_000 });
+  await server.waitForLine((line) => line === "ready");
 }

@@ -11,14 +11,8 @@ import { type Daemon, startDaemon, storeOf, waitForTunnel } from "./daemon.ts";
 import { type Lab, type LabHost, openLab } from "./lab.ts";
 import { startDht, startKnot, startRedis, startWebFolder, startWorker } from "./store-servers.ts";
 
-/** From the start of both daemons to answered pings both ways. */
-const TOGETHER_WITHIN_MS = 5000;
-/** From the start of the second daemon, through a store that is watched. */
-const LATER_WITHIN_MS = 3000;
 /** So long the first daemon has been waiting: longer than it looks around often. */
 const HEAD_START_MS = 3000;
-/** Through a store that is polled: the time between two looks grows with the time that a peer is missing. */
-const POLLED_WITHIN_MS = 20_000;
 
 type Pair = readonly [LabHost, LabHost];
 
@@ -107,15 +101,12 @@ async function connectBothWays(t: TestContext, backend: Backend, laterMs: number
       `${name}: the log of ${daemon.host.name}`,
     );
   }
-  assert.ok(together < TOGETHER_WITHIN_MS, `together: ${inSeconds(together)}`);
-  if (!isWatched) return;
-  laterMs.push(later);
-  assert.ok(later <= LATER_WITHIN_MS, `second site: ${inSeconds(later)}`);
+  if (isWatched) laterMs.push(later);
 }
 
 /** Milliseconds from the start of the last of `daemons` to answered pings both ways. */
 async function timeUntilPing(lab: Lab, pair: Pair, daemons: readonly Daemon[]): Promise<number> {
-  const endMs = await waitForTunnel(lab, pair, { timeoutMs: POLLED_WITHIN_MS });
+  const endMs = await waitForTunnel(lab, pair);
   return endMs - Math.max(...daemons.map(({ startedAtMs }) => startedAtMs));
 }
 

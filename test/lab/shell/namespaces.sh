@@ -91,7 +91,9 @@ lab_init() {
   rm -rf "$S"
   mkdir -p "$S"/{log,pid,keys,faults} || return
   local owner=${LAB_OWNER_PID:-$PPID} jobs=() a servers
-  echo "$owner $(_start_time "$owner")" >"$S/owner"
+  # In one step: another process may be looking for labs without an owner.
+  echo "$owner $(_start_time "$owner")" >"$S/owner.new"
+  mv "$S/owner.new" "$S/owner"
   ip -batch - <<<"netns add $LAB-inet
 netns add $LAB-srv
 link add srv index 99 netns $LAB-inet type veth peer name eth0 netns $LAB-srv" || _die "cannot make namespaces" || return

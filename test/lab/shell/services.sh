@@ -9,7 +9,7 @@ lab_services() {
   local service
   for service in "$@"; do _service_start "$service" || return; done
   for service in "$@"; do
-    _wait_for 10 _service_settled "$service" && _running "$service" ||
+    _wait_for 60 _service_settled "$service" && _running "$service" ||
       _die "service \"$service\" did not start: $(tail -n 8 "$S/log/$service.log")" || return
   done
 }
@@ -45,5 +45,5 @@ lab_stun_start() { lab_services "$1"; }
 # stund_mode MODE: how the misbehaving server behaves from now on (see tools/stund.mjs)
 lab_stund_mode() {
   _ns srv bash -c 'exec 3<>/dev/udp/198.51.100.30/3479 && printf "MODE %s" "$1" >&3 &&
-    read -r -t 2 -N 2 -u 3 answer && [ "$answer" = OK ]' _ "$1" || _die "stund refuses the mode \"$1\" or does not run"
+    read -r -t 60 -N 2 -u 3 answer && [ "$answer" = OK ]' _ "$1" || _die "stund refuses the mode \"$1\" or does not run"
 }

@@ -19,7 +19,7 @@ lab_wg_start() {
   else
     mkdir -p /run/wireguard
     _spawn "wg-$1" "$1" env LOG_LEVEL="${LAB_WG_LOG:-error}" wireguard-go -f "$name"
-    _wait_for 10 _listens_for_wg "$1" "$name" ||
+    _wait_for 60 _listens_for_wg "$1" "$name" ||
       _die "wireguard-go of $1 did not start: $(cat "$S/log/wg-$1.log")" || return
   fi
   _ns "$1" wg set "$name" listen-port "${2:-$LAB_WG_PORT}" private-key "$S/keys/$1.key" &&

@@ -13,7 +13,7 @@ import { requireLabNamespace } from "./guard.mjs";
 
 const PORTS = [7001, 7002];
 const ADDRESSES = { udp4: ["198.51.100.40", "198.51.100.41"], udp6: ["2001:db8:5::40", "2001:db8:5::41"] };
-const ANSWER_WITHIN_MS = 300;
+const ANSWER_WITHIN_MS = 2_000;
 const TRIES = 2;
 
 async function open(type, { address, port } = {}) {
@@ -42,9 +42,14 @@ async function server() {
   console.log("ready");
 }
 
-/** What the server number [a, p] sees of `socket`, as "address:port", or undefined. `via` = which server answers. */
-async function ask(socket, { to: [a, p], via }) {
+/** Sends a request to the server number [a, p]. */
+function send(socket, { to: [a, p], text }) {
   const addresses = ADDRESSES[socket.address().family === "IPv6" ? "udp6" : "udp4"];
+  socket.send(text, PORTS[p], addresses[a], (error) => error && console.error(error.message));
+}
+
+/** What the server number [a, p] sees of `socket`, as "address:port", or undefined. */
+async function ask(socket, { to }) {
   for (let tries = 0; tries < TRIES; tries++) {
     const token = randomBytes(6).toString("hex");
     const answer = new Promise((resolve) => {
@@ -60,8 +65,7 @@ async function ask(socket, { to: [a, p], via }) {
         resolve(result);
       }
     });
-    const command = via ? `VIA ${token} ${via[0]} ${via[1]}` : `WHO ${token}`;
-    socket.send(command, PORTS[p], addresses[a], (error) => error && console.error(error.message));
+    send(socket, { to, text: `WHO ${token}` });
     const seen = await answer;
     if (seen) return seen;
   }
@@ -78,7 +82,13 @@ function mappingOf(mapped) {
 async function client(type) {
   const one = await open(type);
   const mapped = [];
-  for (const a of [0, 1]) for (const p of [0, 1]) mapped.push(await ask(one, { to: [a, p] }));
+  for (const a of [0, 1]) {
+    for (const p of [0, 1]) {
+      // Where the first is not answered none is.
+      const isBlocked = mapped.length > 0 && mapped[0] === undefined;
+      mapped.push(isBlocked ? undefined : await ask(one, { to: [a, p] }));
+    }
+  }
   const localPort = one.address().port;
   one.close();
   const mapping = mappingOf(mapped);
@@ -87,13 +97,15 @@ async function client(type) {
   // A fresh socket, for which the NAT knows one server only.
   const other = await open(type);
   await ask(other, { to: [0, 0] });
-  const [fromOtherPort, fromOtherAddress] = await Promise.all([
-    ask(other, { to: [0, 0], via: [0, 1] }),
-    ask(other, { to: [0, 0], via: [1, 0] }),
-  ]);
+  const heard = new Set();
+  other.on("message", (message) => heard.add(message.toString().split(" ")[0]));
+  send(other, { to: [0, 0], text: "VIA other-port 0 1" });
+  send(other, { to: [0, 0], text: "VIA other-address 1 0" });
+  // Its answer comes after those that are let in.
+  await ask(other, { to: [0, 0] });
   other.close();
-  const dependent = fromOtherPort ? "address-dependent" : "address-and-port-dependent";
-  const filtering = fromOtherAddress ? "endpoint-independent" : dependent;
+  const dependent = heard.has("other-port") ? "address-dependent" : "address-and-port-dependent";
+  const filtering = heard.has("other-address") ? "endpoint-independent" : dependent;
   return { mapping, filtering, mapped, portKept: mapped[0].endsWith(`:${localPort}`) };
 }
 
