@@ -24,7 +24,7 @@ interface StartOptions {
 }
 
 async function start(t: TestContext, options: StartOptions = {}) {
-  const { events = ["up", "down", "endpoint"], timeoutMs = 10_000, peers = ["site2"] } = options;
+  const { events = ["up", "down", "endpoint"], timeoutMs = 60_000, peers = ["site2"] } = options;
   const { script = 'echo "$STUNMESH_EVENT $STUNMESH_PEER $STUNMESH_PREVIOUS_ENDPOINT>$STUNMESH_ENDPOINT" >>"$log"' } =
     options;
   const directory = await temporaryDirectory(t);

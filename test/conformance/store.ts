@@ -81,7 +81,9 @@ export function testStore(name: string, { open, keys: usual = 200 }: StoreSubjec
       }
     });
 
-    test("a call rejects with the signal's reason when aborted before and during it", { timeout: 5000 }, async (t) => {
+    test("a call rejects with the signal's reason when aborted before and during it", {
+      timeout: 60_000,
+    }, async (t) => {
       const store = await open(t);
       const key = storageKey("aborted");
       const calls: ((signal: AbortSignal) => Promise<unknown>)[] = [

@@ -8,7 +8,7 @@ import { before, type TestContext, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { repositoryRoot } from "../fixtures/path.ts";
 
-const WAIT_MS = 10_000;
+const WAIT_MS = 90_000;
 const program = `#!${process.execPath}
 const [command, ...rest] = process.argv.slice(2);
 const config = require("node:fs").readFileSync(rest[1], "utf8");

@@ -8,10 +8,10 @@ export interface NodeResult {
   readonly stderr: string;
 }
 
-/** `prefix` is a command that runs the one after it: ["setpriv", "--bounding-set=-all"]. Ended after 20 s. */
+/** `prefix` is a command that runs the one after it: ["setpriv", "--bounding-set=-all"]. Ended after 2 minutes. */
 export async function runNode(source: string, prefix: readonly string[] = []): Promise<NodeResult> {
   const [command = process.execPath, ...args] = [...prefix, process.execPath, "--input-type=module", "--eval", source];
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], timeout: 20_000 });
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], timeout: 120_000 });
   let stdout = "";
   let stderr = "";
   child.stdout.on("data", (chunk) => {

@@ -13,7 +13,7 @@ import { findStrays, markChildren, waitForNoStrays } from "./processes.ts";
 const mark = markChildren();
 afterEach(async () => assert.deepEqual(await waitForNoStrays(mark), [], "no process is left"));
 
-describe("runChild()", { timeout: 20_000 }, () => {
+describe("runChild()", { timeout: 120_000 }, () => {
   test("returns output, standard error and exit status", async () => {
     const result = await run("cat; echo complaint >&2; exit 7", { input: "question" });
     assert.equal(result.stdout.toString(), "question");

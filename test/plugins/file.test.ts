@@ -57,7 +57,7 @@ describe("file store", () => {
     assert.equal((await open(directory).get(key, noSignal()))[0]?.length, 65_535);
   });
 
-  test("says what is in the place of a file", { timeout: 5000 }, async (t) => {
+  test("says what is in the place of a file", { timeout: 60_000 }, async (t) => {
     const directory = await temporaryDirectory(t);
     const place = join(directory, key);
     const store = open(directory);

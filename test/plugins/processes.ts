@@ -37,9 +37,9 @@ export function findStrays(mark: string): readonly string[] {
     });
 }
 
-/** Waits until nothing is left, at most 5 s, and returns what still is, which is then killed: a failed test leaves nothing behind. */
+/** Waits until nothing is left, at most a minute, and returns what still is, which is then killed: a failed test leaves nothing behind. */
 export async function waitForNoStrays(mark: string): Promise<readonly string[]> {
-  const end = performance.now() + 5000;
+  const end = performance.now() + 60_000;
   for (;;) {
     const strays = findStrays(mark);
     if (strays.length === 0) return strays;

@@ -243,7 +243,7 @@ describe("redis, servers that misbehave", () => {
   });
 });
 
-describe("redis watch", { timeout: 20_000 }, () => {
+describe("redis watch", { timeout: 120_000 }, () => {
   test("asks a silent server after 30 s and connects again when it does not answer within 10 s", async (t) => {
     let isDeaf = false;
     const answer = ({ command }: { readonly command: string }) => (isDeaf && command === "PING" ? "" : undefined);
