@@ -39,6 +39,21 @@ export async function endGuard(guard: ChildProcess): Promise<void> {
   await ended;
 }
 
+let named = 0;
+
+/** A lab's name that no other process has: a process id has up to 5 digits of base 36 (4194304 at most), a name up to 8. */
+export function uniqueName(): string {
+  named++;
+  return `t${process.pid.toString(36).padStart(5, "0")}${named.toString(36)}`;
+}
+
+/** A lab of bare namespaces, which a test makes itself and which go as a lab does. Their names begin with `prefix`. */
+export function guardNamespaces(): { readonly prefix: string; close(): Promise<void> } {
+  const name = uniqueName();
+  const guard = startGuard({ LAB: name });
+  return { prefix: `${name}-`, close: () => endGuard(guard) };
+}
+
 /** The script stands in the source tree, while this file may run from a build folder. */
 export function labScript(): string {
   return join(repositoryRoot, "test", "lab", "lab.sh");

@@ -5,7 +5,7 @@
  * Linux and root. A lab is gone after close(), and also when this process ends in any other way: a guard process holds
  * the other end of a pipe and takes the lab down when it breaks.
  */
-import { endGuard, labScript, removeAbandonedLabs, startGuard } from "./guard.ts";
+import { endGuard, labScript, removeAbandonedLabs, startGuard, uniqueName } from "./guard.ts";
 import {
   type CommandOptions,
   type LabProcess,
@@ -247,12 +247,4 @@ function siteWords(site: SiteOptions, separator: string): string {
   return Object.entries(site)
     .map(([key, value]) => `${key}=${typeof value === "boolean" ? Number(value) : value}`)
     .join(separator);
-}
-
-let opened = 0;
-
-/** The process id has up to 5 digits of base 36 (4194304 at most), a lab's name up to 8. */
-function uniqueName(): string {
-  opened++;
-  return `t${process.pid.toString(36).padStart(5, "0")}${opened.toString(36)}`;
 }

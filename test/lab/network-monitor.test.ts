@@ -5,10 +5,11 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { guardNamespaces } from "./guard.ts";
 import { type LabProcess, readCommand, spawnProcess } from "./process.ts";
 
-const near = `smn${process.pid}a`;
-const far = `smn${process.pid}b`;
+const namespaces = guardNamespaces();
+const [near, far] = [`${namespaces.prefix}near`, `${namespaces.prefix}far`];
 const child = fileURLToPath(new URL("./network-monitor-child.js", import.meta.url));
 const node = [process.execPath, child, "wg0"];
 
@@ -78,7 +79,7 @@ before(async () => {
 
 after(async () => {
   if (monitor) await monitor.stop();
-  for (const namespace of [near, far]) await readCommand(["ip", "netns", "delete", namespace]);
+  await namespaces.close();
 });
 
 test("an IPv4 address that comes or goes is a change", async () => {

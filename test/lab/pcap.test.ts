@@ -11,11 +11,11 @@ import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { dlt } from "../../src/platform/pcap/link-frame.ts";
 import { answerV4, answerV6, frameOf, layers } from "../platform/pcap/frames.ts";
+import { guardNamespaces } from "./guard.ts";
 import { type LabProcess, readCommand, runCommand, spawnProcess } from "./process.ts";
 
-const near = `smp${process.pid}a`;
-const far = `smp${process.pid}b`;
-const lan = `smp${process.pid}c`;
+const namespaces = guardNamespaces();
+const [near, far, lan] = ["near", "far", "lan"].map((name) => namespaces.prefix + name) as [string, string, string];
 const child = fileURLToPath(new URL("./pcap-child.js", import.meta.url));
 const servers = { ipv4: "198.51.100.2", ipv6: "2001:db8:5::2" } as const;
 const dead = { ipv4: "198.51.100.99", ipv6: "2001:db8:5::99" } as const;
@@ -111,7 +111,7 @@ before(async () => {
 
 after(async () => {
   await server?.stop();
-  for (const namespace of [near, far, lan]) await readCommand(["ip", "netns", "delete", namespace]);
+  await namespaces.close();
 });
 
 interface Exchange {

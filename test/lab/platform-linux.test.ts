@@ -7,10 +7,11 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { guardNamespaces } from "./guard.ts";
 import { PATIENCE_MS } from "./wait.ts";
 
-const near = `smt${process.pid}a`;
-const far = `smt${process.pid}b`;
+const namespaces = guardNamespaces();
+const [near, far] = [`${namespaces.prefix}near`, `${namespaces.prefix}far`];
 const child = fileURLToPath(new URL("./platform-linux-child.js", import.meta.url));
 const MARK = 0x1234;
 const MARKED_SOURCE = "10.77.0.9";
@@ -47,7 +48,7 @@ before(async () => {
 
 after(async () => {
   if (server) await stop(server);
-  for (const namespace of [near, far]) ip(`netns delete ${namespace}`);
+  await namespaces.close();
 });
 
 function spawnIn(namespace: string, command: readonly string[]): ChildProcess {

@@ -85,9 +85,10 @@ export interface LabProcess {
   stop(signal?: NodeJS.Signals): Promise<Exit>;
 }
 
-/** Starts a process and collects its output by lines. Throws when it cannot start. */
+/** Starts a process and collects its output by lines. */
 export async function spawnProcess(argv: readonly string[], options: SpawnOptions = {}): Promise<LabProcess> {
-  const child = start(argv, { ...options, stdin: "ignore" });
+  // It ends with this process, however that ends.
+  const child = start(["setpriv", "--pdeathsig", "KILL", "--", ...argv], { ...options, stdin: "ignore" });
   const exited = new Promise<Exit>((resolve) => child.once("close", (code, signal) => resolve({ code, signal })));
   await new Promise<void>((resolve, reject) => {
     child.once("spawn", resolve);

@@ -13,6 +13,7 @@ import type { WireGuardDevice } from "../../src/wg/types.ts";
 import { testWireGuardControl } from "../conformance/wireguard-control.ts";
 import { createFakePeer, createKeyPair, type FakeDevice, type FakePeer, keyBytes } from "../fakes/wg-device.ts";
 import { installFakeTool } from "../fakes/wg-tool.ts";
+import { guardNamespaces } from "./guard.ts";
 import { type LabProcess, readCommand, runCommand, spawnProcess } from "./process.ts";
 import { waitFor } from "./wait.ts";
 
@@ -34,20 +35,20 @@ interface RealDevice {
   close(): Promise<void>;
 }
 
-/** Sockets of wireguard-go are shared by all namespaces, so that names are of this process alone. */
-function uniqueName(suffix: string): string {
-  return `wgt${process.pid}${suffix}`;
-}
+const namespaces = guardNamespaces();
+after(namespaces.close);
 
 /** wireguard-go in a network namespace of its own. The interface is down: it sends nothing by itself. */
 async function openRealDevice(suffix: string): Promise<RealDevice> {
-  const name = uniqueName(suffix);
-  await readCommand(["ip", "netns", "add", name]);
-  const daemon = await spawnProcess(["ip", "netns", "exec", name, "wireguard-go", "-f", name]);
+  const namespace = namespaces.prefix + suffix;
+  // Sockets of wireguard-go are shared by all namespaces; the guard knows those of this name.
+  const name = `wg${namespace.replace("-", "h")}`;
+  await readCommand(["ip", "netns", "add", namespace]);
+  const daemon = await spawnProcess(["ip", "netns", "exec", namespace, "wireguard-go", "-f", name]);
   const file = join(dir, `${name}.conf`);
   const device: RealDevice = {
     name,
-    namespace: name,
+    namespace,
     daemon,
     async configure(config) {
       writeFileSync(file, formatConfig(config), { mode: 0o600 });
@@ -56,7 +57,7 @@ async function openRealDevice(suffix: string): Promise<RealDevice> {
     async close() {
       await daemon.stop();
       rmSync(join(runtimeDir, `${name}.sock`), { force: true });
-      await readCommand(["ip", "netns", "del", name]);
+      await readCommand(["ip", "netns", "del", namespace]);
     },
   };
   try {
