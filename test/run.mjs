@@ -42,7 +42,7 @@ function placeOf(file) {
 }
 
 // One folder for all that the tests leave, also when they are killed.
-const prefix = "stunmesh-test-";
+const prefix = "stunmesh-run-";
 removeAbandoned();
 const folder = mkdtempSync(join(tmpdir(), `${prefix}${process.pid}-`));
 // As /tmp is: some tests become another user.
@@ -65,8 +65,8 @@ run({ files, concurrency, timeout: FILE_TIMEOUT_MS })
 
 /** Folders of runs that were killed. */
 function removeAbandoned() {
-  for (const name of readdirSync(tmpdir()).filter((candidate) => candidate.startsWith(prefix))) {
-    const pid = Number(/^\d+/.exec(name.slice(prefix.length))?.[0]);
+  for (const name of readdirSync(tmpdir())) {
+    const pid = Number(new RegExp(`^${prefix}(\\d+)-`).exec(name)?.[1]);
     if (pid > 0 && !isRunning(pid)) rmSync(join(tmpdir(), name), { recursive: true, force: true });
   }
 }

@@ -5,8 +5,8 @@ set -eu
 [ "$1" = private ] || exec unshare --mount --propagation private bash "$0" private "$@"
 shift
 here=$(dirname "$0")
-# Whoever ends the test ends standard input, too.
-trap '' INT TERM HUP
+# Whoever ends the test ends standard input, too; then nobody may be left who reads what is said here.
+trap '' INT TERM HUP PIPE
 
 groups=$(dirname "$2")/cgroup
 mkdir "$groups"
@@ -22,6 +22,6 @@ systemd=$!
 { read -r -u 3 _ || kill -KILL "$systemd"; } &
 watcher=$!
 wait "$systemd" || true
-kill -KILL "$watcher"
+kill -KILL "$watcher" 2>/dev/null || true
 # The last processes are gone a moment after systemd.
 until find "$own" -depth -type d -exec rmdir {} + 2>/dev/null; do sleep 0.05; done
