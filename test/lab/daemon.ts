@@ -139,10 +139,7 @@ export async function waitForTunnel(lab: Lab, [one, two]: readonly [LabHost, Lab
       everyMs: 50,
     });
   }
-  const pings = await Promise.all([lab.ping(one.name, two.tunnel4), lab.ping(two.name, one.tunnel4)]);
-  if (pings.some(({ received }) => received === 0)) {
-    throw new Error(`No answer through the tunnel of ${one.name} and ${two.name}, though there was a handshake`);
-  }
+  await Promise.all([lab.waitForAnswer(one.name, two.tunnel4), lab.waitForAnswer(two.name, one.tunnel4)]);
   return performance.now();
 }
 

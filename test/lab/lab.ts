@@ -105,12 +105,14 @@ export interface Lab {
   exec(node: string, argv: readonly string[], options?: CommandOptions): Promise<string>;
   /** Starts a process on a node. It ends with the lab at the latest. */
   spawn(node: string, argv: readonly string[], options?: SpawnOptions): Promise<LabProcess>;
-  /** Pings from a node; no answer is no error, but takes `timeoutMs`, which is long unless it is given. */
+  /** Pings from a node; no answer is no error. `timeoutMs` (default 1 s) is for the last answer. */
   ping(
     node: string,
     target: string,
     options?: { readonly count?: number; readonly timeoutMs?: number; readonly signal?: AbortSignal },
   ): Promise<PingResult>;
+  /** Pings from a node twice a second until there is an answer. Throws when none comes. */
+  waitForAnswer(node: string, target: string): Promise<void>;
   /** Runs wg(8) on a host. */
   wg(host: string, args: readonly string[]): Promise<string>;
   /** When `host` had its last handshake with `peer` (default: with anyone), seconds since 1970; undefined = never. */
@@ -185,7 +187,7 @@ export async function openLab(options: LabOptions): Promise<Lab> {
     host: (site) => findHost(`h${site}`),
     exec: (node, argv, commandOptions) => readCommand(inNode(node, argv), commandOptions),
     spawn: (node, argv, spawnOptions) => spawnProcess(inNode(node, argv), spawnOptions),
-    async ping(node, target, { count = 1, timeoutMs = PATIENCE_MS, signal } = {}) {
+    async ping(node, target, { count = 1, timeoutMs = 1000, signal } = {}) {
       const argv = ["ping", "-n", "-c", `${count}`, "-i", "0.05", "-W", `${timeoutMs / 1000}`, target];
       const { stdout } = await runCommand(inNode(node, argv), {
         timeoutMs: timeoutMs + PATIENCE_MS,
@@ -193,6 +195,12 @@ export async function openLab(options: LabOptions): Promise<Lab> {
       });
       const rttMs = [...stdout.matchAll(/ time=([\d.]+) ms/g)].map(([, time]) => Number(time));
       return { sent: count, received: rttMs.length, rttMs };
+    },
+    async waitForAnswer(node, target) {
+      const seconds = PATIENCE_MS / 1000;
+      const argv = ["ping", "-n", "-c", "1", "-i", "0.5", "-w", `${seconds}`, target];
+      const { code, stdout } = await runCommand(inNode(node, argv), { timeoutMs: 2 * PATIENCE_MS });
+      if (code !== 0) throw new Error(`No answer from ${target} to ${node} within ${seconds} s: ${stdout.trim()}`);
     },
     wg,
     async latestHandshake(host, peer) {
