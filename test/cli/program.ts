@@ -1,7 +1,7 @@
 /** The program as it is installed: bundled as by `npm run build`, in a folder of its own, run as a user would. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { repositoryRoot } from "../fixtures/path.ts";
@@ -44,8 +44,10 @@ const NOBODY = 65534;
 export function buildProgram(): Program {
   const dir = mkdtempSync(join(tmpdir(), "stunmesh-cli-"));
   chmodSync(dir, 0o755);
-  // Where the bundle looks for what is not bundled.
-  symlinkSync(join(repositoryRoot, "node_modules"), join(dir, "node_modules"));
+  // What is not bundled; a copy, because the repository may be where another user may not look.
+  for (const name of ["koffi", "@koromix"]) {
+    cpSync(join(repositoryRoot, "node_modules", name), join(dir, "node_modules", name), { recursive: true });
+  }
   const bundle = join(dir, "stunmesh-ts.js");
   execFileSync(process.execPath, [join(repositoryRoot, "packaging/bundle.mjs"), dir]);
   mkdirSync(join(dir, "home"));

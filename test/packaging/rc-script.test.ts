@@ -1,7 +1,7 @@
 /** packaging/freebsd/stunmesh_ts with a small rc.subr(8) and daemon(8) of the tests, and a program that says what reaches it. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { before, type TestContext, test } from "node:test";
@@ -40,9 +40,13 @@ async function makeService(t: TestContext, conf = ""): Promise<Service> {
   const folder = await mkdtemp(join(tmpdir(), "stunmesh-rc-"));
   const [config, log, rcConf] = [join(folder, "config.yaml"), join(folder, "log"), join(folder, "rc.conf")];
   const path = join(folder, "stunmesh_ts");
+  // rc.subr(8) knows no quotes, and the path of the repository may have spaces.
+  for (const name of ["rc.subr", "daemon.sh"]) {
+    await copyFile(join(repositoryRoot, "test/fakes", name), join(folder, name));
+  }
   const here = script
-    .replace(". /etc/rc.subr", `. ${join(repositoryRoot, "test/fakes/rc.subr")}`)
-    .replaceAll("/usr/sbin/daemon", join(repositoryRoot, "test/fakes/daemon.sh"))
+    .replace("/etc/rc.subr", join(folder, "rc.subr"))
+    .replaceAll("/usr/sbin/daemon", join(folder, "daemon.sh"))
     .replaceAll("/var/", `${folder}/`);
   await writeFile(path, here);
   await writeFile(join(folder, "program"), program);
