@@ -76,10 +76,11 @@ export async function startDaemon(lab: Lab, host: LabHost, options: ProgramOptio
 export function runProgram(
   lab: Lab,
   host: LabHost,
-  options: ProgramOptions & { readonly command: readonly string[] },
+  options: ProgramOptions & { readonly command: readonly string[]; readonly timeoutMs?: number },
 ): Promise<CommandResult> {
+  const { timeoutMs = PATIENCE_MS } = options;
   const argv = ["nsenter", `--net=/run/netns/${host.namespace}`, ...programArgv(lab, host, options)];
-  return runCommand(argv, { env: programEnv(lab, host, options) });
+  return runCommand(argv, { timeoutMs, env: programEnv(lab, host, options) });
 }
 
 export interface MeshConfigOptions {
@@ -129,13 +130,18 @@ export function storeOf(lab: Lab): string {
  * Waits for a handshake on both sides and pings both ways; resolves with performance.now() of the answers. Not tried with
  * pings: without an endpoint a ping makes WireGuard begin a handshake that leads nowhere, and wait 5 s before the next.
  */
-export async function waitForTunnel(lab: Lab, [one, two]: readonly [LabHost, LabHost]): Promise<number> {
+export async function waitForTunnel(
+  lab: Lab,
+  [one, two]: readonly [LabHost, LabHost],
+  { timeoutMs = PATIENCE_MS }: { readonly timeoutMs?: number } = {},
+): Promise<number> {
   for (const [from, to] of [
     [one, two],
     [two, one],
   ] as const) {
     await waitFor(() => lab.latestHandshake(from.name, to.name), {
       what: `a handshake of ${from.name} with ${to.name}`,
+      timeoutMs,
       everyMs: 50,
     });
   }
