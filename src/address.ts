@@ -75,7 +75,7 @@ export function sameTransportAddress(a: TransportAddress | undefined, b: Transpo
 }
 
 /** Why nobody can be reached at `host` from elsewhere ("it is a loopback address"), or undefined when it may be an endpoint. */
-export function whyNotAnEndpoint({ host }: TransportAddress): string | undefined {
+export function whyNotAnEndpoint({ host }: Pick<TransportAddress, "host">): string | undefined {
   const bytes = parseIp(host) ?? new Uint8Array(4);
   const [first = 0, second = 0] = bytes;
   if (bytes.every((byte) => byte === 0)) return "it is the unspecified address";
@@ -90,6 +90,26 @@ export function whyNotAnEndpoint({ host }: TransportAddress): string | undefined
   if (bytes.subarray(0, 15).every((byte) => byte === 0) && bytes[15] === 1) return "it is a loopback address";
   if (first === 0xff) return "it is a multicast address";
   if (first === 0xfe && (second & 0xc0) === 0x80) return "it is a link-local address";
+  // Nobody has had one since RFC 4291 did away with them, but ::127.0.0.1 is still taken for what it ends with.
+  if (bytes.subarray(0, 12).every((byte) => byte === 0)) return "it is an IPv4-compatible address";
+  const inner = embeddedIpv4(bytes);
+  const why = inner && whyNotAnEndpoint({ host: inner });
+  return why && `it stands for ${inner}, and ${why}`;
+}
+
+/**
+ * The IPv4 address that packets to an IPv6 address end up at, where the address has one in it: NAT64 (RFC 6052, 8215), 6to4
+ * (RFC 3056), Teredo (RFC 4380), SIIT (RFC 2765).
+ */
+export function embeddedIpv4(bytes: Uint8Array): string | undefined {
+  if (bytes.length !== 16) return undefined;
+  const begins = (...start: readonly number[]) => start.every((byte, index) => bytes[index] === byte);
+  const last = bytes.subarray(12);
+  if (begins(0x20, 0x02)) return formatIp(bytes.subarray(2, 6));
+  if (begins(0x20, 0x01, 0, 0)) return formatIp(last.map((byte) => byte ^ 0xff));
+  if (begins(0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0)) return formatIp(last);
+  if (begins(0, 0x64, 0xff, 0x9b, 0, 1) && bytes.subarray(6, 12).every((byte) => byte === 0)) return formatIp(last);
+  if (begins(0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0)) return formatIp(last);
   return undefined;
 }
 

@@ -45,6 +45,8 @@ export interface CycleDeps {
   readonly saveSequence?: (() => Promise<void>) | undefined;
   /** Opens the own NAT while a peer is left to make the first handshake; undefined = act at once. */
   readonly natOpener?: NatOpener | undefined;
+  /** Addresses of the tunnel on this host, which no peer can be at. */
+  readonly tunnelAddresses?: (() => readonly string[]) | undefined;
   /** Called when a packet through the tunnel was answered. */
   onAnswer(peer: PeerState): void;
   /** Called when the own addresses are new or changed. */
@@ -134,6 +136,7 @@ export function createCycle(deps: CycleDeps): Cycle {
         log,
         failures,
         waitForAll,
+        tunnelAddresses: deps.tunnelAddresses,
       });
       return result;
     } finally {

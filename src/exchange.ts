@@ -39,6 +39,8 @@ export interface ExchangeDeps {
   readonly failures: FailureLog;
   /** Has the sequence numbers written to the disk; resolves when they are, or cannot be. */
   readonly saveSequence?: (() => Promise<void>) | undefined;
+  /** Addresses of the tunnel on this host, which no peer can be at. */
+  readonly tunnelAddresses?: (() => readonly string[]) | undefined;
 }
 
 interface ExchangeOptions extends ExchangeDeps {
@@ -109,7 +111,8 @@ export async function fetchRecord(
   const lookups = freeStoresOf(peer, { ...options, what: "fetch" }).map((named) =>
     tryStore(named, { ...options, peer, what: "fetch" }, async (store, signal) => {
       const values = await store.get(storageKey(direction), signal);
-      const judge = { peer, direction, privateKey: device.privateKey, own: options.own };
+      const tunnel = options.tunnelAddresses?.();
+      const judge = { peer, direction, privateKey: device.privateKey, own: options.own, tunnel };
       if (values.length > 0) peer.found.push(selectGood(values, judge));
     }),
   );

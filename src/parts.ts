@@ -104,6 +104,7 @@ export async function openParts({ config: first, clock, log }: PartsOptions): Pr
       pollIntervalMaxMs: config.pollIntervalMaxMs,
       fixedRetries: config.health.fixedRetries,
       resolveTarget: resolve,
+      tunnelAddresses: () => addressesOf(wireguard.systemName(interfaceConfig.name)),
       provoker: createProvoker({
         clock,
         openPinger(family) {
@@ -228,11 +229,19 @@ function assertFamily(family: Family, device: string): void {
   throw new StunmeshError("STUN_NO_ANSWER", `Cannot discover: this host has no ${name} address`);
 }
 
-/** Addresses of this host that other hosts may see: not of loopback, not link-local, not of the tunnel itself. */
+/** Addresses of the tunnel on this host, as canonical literals without a zone. */
+export function addressesOf(tunnel: string): readonly string[] {
+  return (networkInterfaces()[tunnel] ?? []).map(({ address }) => address);
+}
+
+/**
+ * Addresses of this host that other hosts may see: not of the tunnel itself, not loopback, not link-local. One that was given
+ * to the loopback interface counts, as routers have it.
+ */
 export function localAddresses(tunnel: string): readonly string[] {
   return Object.entries(networkInterfaces()).flatMap(([name, addresses = []]) =>
     name === tunnel
       ? []
-      : addresses.flatMap(({ address, internal }) => (internal || /^fe[89ab]/i.test(address) ? [] : [address])),
+      : addresses.flatMap(({ address }) => (/^(127\.|::1$|fe[89ab])/i.test(address) ? [] : [address])),
   );
 }

@@ -110,11 +110,14 @@ export interface RecordMemory {
   readonly sequence?: number | undefined;
   /** Own addresses as they were published last. */
   readonly own?: EndpointRecord | undefined;
+  /** IP literals of the tunnel itself, canonical: packets sent there never leave this host. */
+  readonly tunnel?: readonly string[] | undefined;
 }
 
 /**
  * Throws RECORD_ROLLED_BACK when the record is older than one accepted before, and RECORD_REFLECTED when a record that
- * does not name its direction carries one of our own transport addresses. Nothing can be said about other records
+ * does not name its direction carries one of our own transport addresses, RECORD_INVALID when it aims WireGuard at its own
+ * tunnel. Nothing can be said about other records
  * without `seq` and `dir`: they are taken as STUNMESH-go takes them.
  */
 export function checkFresh({ endpoints, sequence }: PeerRecord, memory: RecordMemory): void {
@@ -127,6 +130,10 @@ export function checkFresh({ endpoints, sequence }: PeerRecord, memory: RecordMe
   }
   for (const family of ["ipv4", "ipv6"] as const) {
     const address = endpoints[family];
+    if (address && memory.tunnel?.includes(address.host)) {
+      const reason = "it is an address of the tunnel itself on this host";
+      throw invalid(family, `"${formatTransportAddress(address)}" cannot be reached: ${reason}`);
+    }
     if (address && sameTransportAddress(address, memory.own?.[family])) {
       throw new StunmeshError(
         "RECORD_REFLECTED",

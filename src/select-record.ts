@@ -11,6 +11,8 @@ interface Judge {
   readonly privateKey: Uint8Array;
   /** Own addresses, as far as they are known. */
   readonly own: EndpointRecord | undefined;
+  /** Addresses of the tunnel on this host. */
+  readonly tunnel?: readonly string[] | undefined;
 }
 
 /** The freshest of the values that are good records of the peer. Throws the first error (RECORD_*) when none is. */
@@ -33,9 +35,9 @@ export function freshest(best: PeerRecord | undefined, record: PeerRecord): Peer
   return best && (best.sequence ?? 0) >= (record.sequence ?? 0) ? best : record;
 }
 
-function openGood(value: string, { peer, direction, privateKey, own }: Judge): PeerRecord {
+function openGood(value: string, { peer, direction, privateKey, own, tunnel }: Judge): PeerRecord {
   const record = openRecord(value, { ...direction, privateKey });
-  checkFresh(record, { sequence: peer.recordSequence, own });
+  checkFresh(record, { sequence: peer.recordSequence, own, tunnel });
   checkFamily(record.endpoints, peer);
   return record;
 }

@@ -171,6 +171,12 @@ const unreachable: readonly (readonly [RegExp, readonly string[]])[] = [
   [/link-local/, ["169.254.0.0", "169.254.255.255", "fe80::", "fe80::1", "febf:ffff::1"]],
   [/multicast/, ["224.0.0.0", "239.255.255.255", "ff00::", "ff02::1", "ffff::"]],
   [/reserved or broadcast/, ["240.0.0.0", "255.255.255.255"]],
+  [/IPv4-compatible/, ["::2", "::127.0.0.1", "::203.0.113.7", "::ffff:ffff"]],
+  // What they stand for is on this host or on its link.
+  [/stands for 127\.0\.0\.1, and it is a loopback/, ["64:ff9b::7f00:1", "64:ff9b:1::7f00:1", "2002:7f00:1::1"]],
+  [/stands for 127\.0\.0\.1, and it is a loopback/, ["2001:0:c000:201::80ff:fffe", "::ffff:0:127.0.0.1"]],
+  [/stands for 0\.0\.0\.0, and it is the unspecified/, ["64:ff9b::", "2002::1"]],
+  [/stands for 169\.254\.1\.1, and it is a link-local/, ["2002:a9fe:101::"]],
 ];
 const reachable = [
   "1.0.0.0",
@@ -182,7 +188,13 @@ const reachable = [
   "10.0.0.1",
   "192.168.1.1",
   "100.64.0.1",
-  "::2",
+  "::1:0:2",
+  "64:ff9b::203.0.113.7",
+  "64:ff9a::7f00:1",
+  "64:ff9b:2::7f00:1",
+  "2002:cb00:7107::1",
+  "2003:7f00:1::1",
+  "2001:1::80ff:fffe",
   "fe7f::1",
   "fec0::1",
   "fd00::1",

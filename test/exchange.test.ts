@@ -350,3 +350,14 @@ test("waitForAll waits for every store, as a command that ends afterwards has to
   assert.equal(await finish(clock, publish("poll", { waitForAll: true })), "published");
   assert.deepEqual([...peer.published.keys()].sort(), ["quick", "slow"]);
 });
+
+test("a record that aims WireGuard at its own tunnel is refused", async () => {
+  const { peer, options, backends, seal, clock } = start();
+  const sealed = seal({ endpoints: { ipv4: { family: "ipv4", host: "10.99.0.1", port: 51_820 } } });
+  backends[0]?.values.set(lookupKey(peer, options.device), [sealed]);
+  const fetching = fetchRecord(peer, { ...options, tunnelAddresses: () => ["10.99.0.1"] });
+  fetching.catch(() => undefined);
+  await clock.advance(1_000);
+  await assert.rejects(fetching, { code: "RECORD_INVALID" });
+  assert.equal(peer.record, undefined);
+});

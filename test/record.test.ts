@@ -260,6 +260,19 @@ test("checkFresh() refuses a record without direction that carries our own addre
   assert.doesNotThrow(() => checkFresh({ endpoints: neighbour }, { own, sequence: 5 }));
 });
 
+test("checkFresh() refuses an endpoint that is the tunnel itself, and takes its neighbours", () => {
+  const tunnel = ["10.99.0.1", "fd99::1"];
+  for (const record of [{ ipv4: "10.99.0.1:51820" }, { ipv6: "[fd99:0::1]:9" }]) {
+    assert.throws(
+      () => checkFresh({ endpoints: endpoints(record) }, { tunnel }),
+      (error) => errorCode(error) === "RECORD_INVALID" && /address of the tunnel itself/.test(String(error)),
+    );
+  }
+  // A host of the tunnel's network may be a host of the local network, which has a route of its own.
+  assert.doesNotThrow(() => checkFresh({ endpoints: endpoints({ ipv4: "10.99.0.11:51820" }) }, { tunnel }));
+  assert.doesNotThrow(() => checkFresh({ endpoints: endpoints({ ipv4: "10.99.0.1:51820" }) }, {}));
+});
+
 test("nextSequence() grows also when the clock stands still or goes back, and is missing while it was never set", () => {
   const now = Date.UTC(2026, 5, 1);
   const first = nextSequence(now, undefined);

@@ -5,6 +5,7 @@ import type { PeerConfig, PluginConfig } from "../config/types.ts";
 import { withDeadline } from "../deadline.ts";
 import { describeError, errorCode, isAbort } from "../errors.ts";
 import type { NamedStore } from "../exchange.ts";
+import { addressesOf } from "../parts.ts";
 import { checkFresh, openOwnRecord, openRecord, type PeerRecord, storageKey } from "../record.ts";
 import type { WireGuardDevice } from "../wg/types.ts";
 import type { Failure, FoundValue, PeerFacts, StoreFacts } from "./facts.ts";
@@ -51,7 +52,7 @@ export async function readRecords(
           found.push(
             open(plugin, () => {
               const record = openRecord(value, { ...theirs, privateKey });
-              checkFresh(record, { sequence: acceptedSequence });
+              checkFresh(record, { sequence: acceptedSequence, tunnel: addressesOf(device.name) });
               return record;
             }),
           );

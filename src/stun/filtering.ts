@@ -6,9 +6,10 @@
  * do not is proved only when the server's other address is known to answer, which takes a datagram to it, and thereby opens
  * the NAT for it: a port is good for one such proof, so it is made with ports of no importance only.
  */
-import { type TransportAddress, transportAddress, whyNotAnEndpoint } from "../address.ts";
+import { type TransportAddress, transportAddress } from "../address.ts";
 import type { StunAddress } from "./attributes.ts";
 import type { ChangeRequest } from "./message.ts";
+import { whyNotItsOther } from "./scope.ts";
 import type { StunServer } from "./servers.ts";
 import { runSession, type Session, type SessionOptions } from "./session.ts";
 import { waitAtMost } from "./wait.ts";
@@ -102,5 +103,5 @@ function otherOf(
   { asked, family }: { readonly asked: TransportAddress; readonly family: TransportAddress["family"] },
 ): TransportAddress | undefined {
   if (!other || other.family !== family || other.host === asked.host || other.port === asked.port) return undefined;
-  return whyNotAnEndpoint(other) ? undefined : transportAddress(other.host, other.port);
+  return whyNotItsOther(other, asked) ? undefined : transportAddress(other.host, other.port);
 }

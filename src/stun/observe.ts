@@ -2,9 +2,10 @@
  * Observation: asks several STUN servers at once, from one socket, and judges what the NAT does. For people: it explains
  * why a peer is not reachable; nothing else in the program depends on the verdict.
  */
-import { type Family, type TransportAddress, transportAddress, whyNotAnEndpoint } from "../address.ts";
+import { type Family, type TransportAddress, transportAddress } from "../address.ts";
 import type { StunAddress } from "./attributes.ts";
 import { judgeMapping, type MappingSample, type MappingVerdict } from "./mapping.ts";
+import { whyNotItsOther } from "./scope.ts";
 import type { StunServer } from "./servers.ts";
 import { runSession, type Session, type SessionOptions } from "./session.ts";
 import { waitAtMost } from "./wait.ts";
@@ -64,12 +65,12 @@ async function collectSamples(
   return [...samples];
 }
 
-/** RFC 5780 4.3: the server's other address, at the port just asked and at its other port. */
+/** RFC 5780 4.3: the server's other address, at the port just asked and at its other port. Never into the own network. */
 function otherAddresses(
   other: StunAddress | undefined,
   { asked, family }: { readonly asked: TransportAddress; readonly family: Family },
 ): readonly TransportAddress[] {
-  if (!other || other.family !== family || other.host === asked.host || whyNotAnEndpoint(other)) return [];
+  if (!other || other.family !== family || other.host === asked.host || whyNotItsOther(other, asked)) return [];
   const ports = new Set([asked.port, other.port]);
   return [...ports].flatMap((port) => transportAddress(other.host, port) ?? []);
 }

@@ -75,6 +75,12 @@ test("observeFiltering does not ask a server whose other address is configured a
   assert.equal((await observeIn(serverBehind([OTHER]), { servers: both })).value, "unknown");
 });
 
+test("observeFiltering is not sent into the own network by a server on the internet", async () => {
+  const { value, sentTo } = await observeIn({ [MAIN]: behaviors.otherAddress("192.168.1.1:53") });
+  assert.equal(value, "unknown");
+  assert.deepEqual([...sentTo], [MAIN]);
+});
+
 test("observeFiltering takes no answer from another place than it asked for", async () => {
   const liar: Behavior = (question) => {
     const { transactionId, mapped } = question;

@@ -107,12 +107,18 @@ test("observeMapping asks the OTHER-ADDRESS of a lone server, at both ports, and
 });
 
 test("observeMapping follows no OTHER-ADDRESS that cannot help", async () => {
-  for (const other of ["192.0.2.1:3479", "127.0.0.1:3478", "[2001:db8::1]:3478"]) {
+  for (const other of ["192.0.2.1:3479", "127.0.0.1:3478", "[2001:db8::1]:3478", "192.168.1.1:53", "100.64.0.1:3478"]) {
     const servers = { "192.0.2.1:3478": behaviors.otherAddress(other) };
     const { value, world } = await observeIn({ servers }, { servers: two.slice(0, 1) });
     assert.equal(value?.mapping, "unknown");
     assert.equal(world.sent.length, 1, other);
   }
+});
+
+test("observeMapping follows an OTHER-ADDRESS in the own network when the server itself is there", async () => {
+  const servers = { "10.0.0.1:3478": behaviors.otherAddress("10.0.0.2:3479"), "10.0.0.2:3478": behaviors.ok() };
+  const { value } = await observeIn({ servers }, { servers: [{ host: "10.0.0.1", port: 3478 }] });
+  assert.equal(value?.mapping, "endpoint-independent");
 });
 
 test("observeMapping fails as a discovery does when no server answers", async () => {
