@@ -15,6 +15,42 @@ export function inOneSentence({ text, hint }: Cause): string {
   return `${text}; ${hint}`;
 }
 
+/** Why this host does not learn its own address. */
+export interface StunTrouble {
+  /**
+   * `silent`: servers were asked, and none answers. `unusable`: at least one answered, with nothing of use. `unresolved`: none
+   * was asked for lack of an address of one. `not sent`: none was asked for another reason.
+   */
+  readonly kind: "silent" | "unusable" | "unresolved" | "not sent";
+  /** Which server, and why. */
+  readonly message: string;
+}
+
+/** Undefined when all that is known is that nobody answers. */
+export function stunFails({ kind, message }: StunTrouble): Cause | undefined {
+  switch (kind) {
+    case "silent":
+      return undefined;
+    case "unusable":
+      return {
+        text: `UDP works, but no STUN server is of use: ${message}`,
+        hint: /NAT64/.test(message)
+          ? "name a STUN server that has an IPv6 address of its own in stun.addresses; for IPv4 this network needs 464XLAT (CLAT) on this host"
+          : "name other servers in stun.addresses",
+      };
+    case "unresolved":
+      return {
+        text: "no name of a STUN server can be resolved",
+        hint: "repair DNS, or write IP addresses into stun.addresses",
+      };
+    case "not sent":
+      return {
+        text: `no STUN server could be asked: ${message}`,
+        hint: "look at this host's addresses and routes (also those for WireGuard's firewall mark), and at stun.addresses",
+      };
+  }
+}
+
 /** `heardFrom`: the name of a peer that WireGuard hears while no STUN server answers. */
 export function stunBlocked(heardFrom: string): Cause {
   return {

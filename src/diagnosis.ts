@@ -4,7 +4,15 @@
  * A cause further up hides those below it, so the first one counts; the doctor (doctor/verdict.ts) keeps the same order.
  */
 import { formatTransportAddress, type TransportAddress } from "./address.ts";
-import { foreignRecord, inOneSentence, type PortChange, storeFails, stunBlocked } from "./causes.ts";
+import {
+  foreignRecord,
+  inOneSentence,
+  type PortChange,
+  type StunTrouble,
+  storeFails,
+  stunBlocked,
+  stunFails,
+} from "./causes.ts";
 import type { Liveness } from "./convergence.ts";
 
 /** What an observation of the NAT said about its mapping, in words of RFC 4787; undefined = not known. */
@@ -30,8 +38,8 @@ export interface Situation {
   /** What the peer says of its own NAT. */
   readonly peerMapping?: Mapping | undefined;
   readonly ownAddressKnown: boolean;
-  /** No STUN server answered when they were asked last. */
-  readonly isStunSilent: boolean;
+  /** Why no STUN server told the own address when they were asked last; undefined when one did, or none was asked yet. */
+  readonly stunTrouble?: StunTrouble | undefined;
   /** A peer that is heard all the same. */
   readonly heardFrom?: string | undefined;
   /** Addresses in our own place in the store that somebody else has put there. */
@@ -65,10 +73,11 @@ export function explainUnreachable(situation: Situation): string {
 }
 
 /** Without an own address the peer cannot know where this host is. With an old one it may, while other UDP works. */
-function explainNoAddress({ ownAddressKnown, isStunSilent, heardFrom }: Situation): string | undefined {
-  if (ownAddressKnown && (!isStunSilent || heardFrom !== undefined)) return undefined;
-  if (!isStunSilent) return "this host's own address is not known yet: the STUN servers are being asked";
-  if (heardFrom !== undefined) return inOneSentence(stunBlocked(heardFrom));
+function explainNoAddress({ ownAddressKnown, stunTrouble, heardFrom }: Situation): string | undefined {
+  if (ownAddressKnown && (!stunTrouble || heardFrom !== undefined)) return undefined;
+  if (!stunTrouble) return "this host's own address is not known yet: the STUN servers are being asked";
+  const known = stunFails(stunTrouble) ?? (heardFrom === undefined ? undefined : stunBlocked(heardFrom));
+  if (known) return inOneSentence(known);
   return (
     "no STUN server answers, so the peer cannot know where this host is, and no peer is heard: UDP is blocked, this host " +
     "is offline, or the servers are dead; check that UDP gets out and the servers in stun.addresses"

@@ -31,6 +31,8 @@ export const errorKinds = {
   WG_REPLY_INVALID: { exitCode: 75, fatal: false },
   WG_FAILED: { exitCode: 75, fatal: false },
   STUN_NO_ANSWER: { exitCode: 75, fatal: false },
+  STUN_UNUSABLE: { exitCode: 75, fatal: false },
+  STUN_NOT_SENT: { exitCode: 75, fatal: false },
   STUN_NAME_UNRESOLVED: { exitCode: 75, fatal: false },
   STORE_UNAVAILABLE: { exitCode: 75, fatal: false },
   STORE_FAILED: { exitCode: 75, fatal: false },

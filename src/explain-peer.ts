@@ -1,10 +1,10 @@
 /** Why a peer is not reachable, and what else is odd about it, from all that is known. Made when somebody asks. */
 import { isSteady, lastingFailures, type StoreFailure } from "./activity.ts";
-import { clocksDiffer, inOneSentence, noKeepalive, notOnDevice, type PortChange } from "./causes.ts";
+import { clocksDiffer, inOneSentence, noKeepalive, notOnDevice, type PortChange, type StunTrouble } from "./causes.ts";
 import type { Clock } from "./clock.ts";
 import type { DeviceLook } from "./device-look.ts";
 import { explainUnreachable, type Mapping, type Situation } from "./diagnosis.ts";
-import { describeError, errorCode } from "./errors.ts";
+import { describeError, type ErrorCode, errorCode } from "./errors.ts";
 import { mappingOf } from "./nat.ts";
 import type { OwnAddressDetails } from "./own-address.ts";
 import { findPeer, type PeerState } from "./peer-state.ts";
@@ -50,7 +50,7 @@ export function explainPeer(peer: PeerState, known: Known): string {
     mapping,
     peerMapping: mappingOf(record?.nat),
     ownAddressKnown,
-    isStunSilent: own.silentSinceMs !== undefined,
+    stunTrouble: stunTroubleOf(own),
     heardFrom: heardSinceSilence(known),
     foreign: activity.foreign,
     ...storeTroubles(peer),
@@ -82,6 +82,19 @@ function storeTroubles({
       }),
   };
 }
+
+/** What the last discovery failed for; undefined when it brought an address. */
+export function stunTroubleOf({ silentSinceMs, failure }: OwnAddressDetails): StunTrouble | undefined {
+  if (silentSinceMs === undefined) return undefined;
+  const message = describeError(failure?.error).replace(/^Cannot (learn the mapped IPv[46] address|discover): /, "");
+  return { kind: troubleKinds.get(errorCode(failure?.error)) ?? "not sent", message };
+}
+
+const troubleKinds: ReadonlyMap<ErrorCode | undefined, StunTrouble["kind"]> = new Map([
+  ["STUN_NO_ANSWER", "silent"],
+  ["STUN_UNUSABLE", "unusable"],
+  ["STUN_NAME_UNRESOLVED", "unresolved"],
+]);
 
 /** The name of a peer that WireGuard hears although no STUN server has answered for a while. */
 export function heardSinceSilence({ own, peers, clock }: Pick<Known, "own" | "peers" | "clock">): string | undefined {

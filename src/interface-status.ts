@@ -1,8 +1,8 @@
 /** What is known about one interface, as others may see it (status.ts). Made when somebody asks. */
 import { formatTransportAddress } from "./address.ts";
-import { inOneSentence, portChanged, stunBlocked } from "./causes.ts";
+import { inOneSentence, portChanged, stunBlocked, stunFails } from "./causes.ts";
 import type { Clock } from "./clock.ts";
-import { describePortChange, heardSinceSilence, wallTime } from "./explain-peer.ts";
+import { describePortChange, heardSinceSilence, stunTroubleOf, wallTime } from "./explain-peer.ts";
 import type { NatWatch } from "./nat.ts";
 import type { DiscoveryCounters, OwnAddressDetails } from "./own-address.ts";
 import { round } from "./own-address.ts";
@@ -42,9 +42,13 @@ export function interfaceStatus(known: InterfaceKnown): InterfaceStatus {
 }
 
 function interfaceNotes(known: InterfaceKnown): readonly string[] {
+  const trouble = stunTroubleOf(known.own);
   const heardFrom = heardSinceSilence(known);
   const portChange = describePortChange(known);
-  const causes = [heardFrom !== undefined && stunBlocked(heardFrom), portChange && portChanged(portChange)];
+  const causes = [
+    trouble && (stunFails(trouble) ?? (heardFrom === undefined ? undefined : stunBlocked(heardFrom))),
+    portChange && portChanged(portChange),
+  ];
   return causes.flatMap((cause) => (cause ? [inOneSentence(cause)] : []));
 }
 

@@ -11,7 +11,7 @@ import {
 import type { Clock } from "./clock.ts";
 import type { InterfaceConfig } from "./config/types.ts";
 import { settledWithin, withDeadline } from "./deadline.ts";
-import { StunmeshError } from "./errors.ts";
+import { errorCode, StunmeshError } from "./errors.ts";
 import { createFailureLog } from "./failures.ts";
 import type { Log } from "./log.ts";
 import type { WireGuardDevice } from "./wg/types.ts";
@@ -41,7 +41,7 @@ export interface OwnAddressDetails {
   readonly found: { readonly [family in Family]?: Discovered & { readonly atMs: number } };
   /** Why the last discovery failed, or one family of it; undefined when it did not. */
   readonly failure?: { readonly atMs: number; readonly error: unknown } | undefined;
-  /** Since when no server has answered at all; undefined when one answered the last time, or none was asked yet. */
+  /** Since when no discovery brought an address; undefined when the last one did, or there was none yet. */
   readonly silentSinceMs?: number | undefined;
 }
 
@@ -97,7 +97,7 @@ export function createOwnAddress(options: {
         failures.ended(family, { message: "discovery works again", fields: { family } });
         report(family, result.value, before?.[family]);
       } else {
-        failure ??= result.reason;
+        failure = mostTelling(failure, result.reason);
         failures.failed(family, result.reason, { message: "discovery failed", fields: { family } });
       }
     });
@@ -163,6 +163,12 @@ export function createOwnAddress(options: {
       return underWay.record;
     },
   };
+}
+
+/** Of the failures of two families the one that got farther: that a server answered says more than that none did. */
+function mostTelling(one: unknown, other: unknown): unknown {
+  const rank = (error: unknown) => ["STUN_NO_ANSWER", "STUN_UNUSABLE"].indexOf(errorCode(error) ?? "");
+  return one === undefined || rank(other) > rank(one) ? other : one;
 }
 
 /** Milliseconds with one decimal, for a log line. */

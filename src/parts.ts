@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { networkInterfaces } from "node:os";
 import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { type Family, formatTransportAddress, parseIp } from "./address.ts";
+import { type Family, formatTransportAddress } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import type { Config, InterfaceConfig } from "./config/types.ts";
 import { StunmeshError } from "./errors.ts";
@@ -19,10 +19,11 @@ import { openPlatform } from "./platform/index.ts";
 import type { Datagram, Platform, ProbeSocket } from "./platform/types.ts";
 import { createStoreCounts, openStore, plugins } from "./plugins/index.ts";
 import { createProvoker } from "./provoke.ts";
-import { type Discovery, discover } from "./stun/discover.ts";
+import { discover } from "./stun/discover.ts";
 import { encodeBindingIndication, isBindingIndication, stunMatch, transactionIdBytes } from "./stun/message.ts";
 import { observeMapping } from "./stun/observe.ts";
 import { createResolve } from "./stun/resolve.ts";
+import { createServerMemory } from "./stun/server-memory.ts";
 import type { SessionOptions } from "./stun/session.ts";
 import { openWireGuardControl } from "./wg/index.ts";
 import { rememberSystemNames } from "./wg/system-name.ts";
@@ -92,7 +93,7 @@ export async function openParts({ config: first, clock, log }: PartsOptions): Pr
 
   function forInterface(interfaceConfig: InterfaceConfig): InterfaceLoopDeps {
     const interfaceLog = log.child({ interface: interfaceConfig.name });
-    const previous: { [family in Family]?: Discovery } = {};
+    const memories = { ipv4: createServerMemory(), ipv6: createServerMemory() };
     return {
       config: interfaceConfig,
       wireguard,
@@ -131,9 +132,8 @@ export async function openParts({ config: first, clock, log }: PartsOptions): Pr
         assertFamily(family, device.name);
         const found = await discover({
           ...sessionOf(interfaceConfig, { device, family, signal }),
-          previous: previous[family],
+          memory: memories[family],
         });
-        previous[family] = found;
         return { address: found.address, server: formatTransportAddress(found.server), rttMs: found.rttMs };
       },
       async observeMapping(device, signal) {
@@ -222,11 +222,17 @@ async function openSocketOf(
 }
 
 /** Says at once what would else be found out by waiting: a host without any address of a family cannot send in it. */
-function assertFamily(family: Family, device: string): void {
-  const own = localAddresses(device).flatMap((text) => parseIp(text) ?? []);
-  if (own.some((bytes) => (bytes.length === 4) === (family === "ipv4"))) return;
+function assertFamily(family: Family, tunnel: string): void {
+  const missing = whyNoFamily(family, tunnel);
+  if (missing !== undefined) throw new StunmeshError("STUN_NOT_SENT", `Cannot discover: ${missing}`);
+}
+
+/** Why this host cannot send in a family at all; undefined when it has an address there, whatever its routes are. */
+export function whyNoFamily(family: Family, tunnel: string): string | undefined {
+  if (localAddresses(tunnel).some((address) => address.includes(":") === (family === "ipv6"))) return undefined;
+  // Node sees only interfaces that are up and have a carrier, so this is all that can be said.
   const name = family === "ipv4" ? "IPv4" : "IPv6";
-  throw new StunmeshError("STUN_NO_ANSWER", `Cannot discover: this host has no ${name} address`);
+  return `no interface that is up and connected has an ${name} address (the tunnel's, loopback and link-local ones do not count)`;
 }
 
 /** Addresses of the tunnel on this host, as canonical literals without a zone. */

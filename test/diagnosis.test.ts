@@ -11,21 +11,32 @@ const usual = {
   endpoint: { family: "ipv6", host: "2001:db8::7", port: 7 },
   mapping: "endpoint-independent",
   ownAddressKnown: true,
-  isStunSilent: false,
 } as const;
 
 const portChange = { from: 51820, to: 40404, at: "2026-11-01T12:00:00Z" };
 const trouble = { store: "shared", message: "Cannot use it: 503" };
-const silent = { ownAddressKnown: false, isStunSilent: true } as const;
+const isSilent = { stunTrouble: { kind: "silent", message: "192.0.2.1:3478: no answer" } } as const;
+const silent = { ownAddressKnown: false, ...isSilent } as const;
+const failed = (kind: "unusable" | "not sent" | "unresolved", message = "why") =>
+  ({ ownAddressKnown: false, stunTrouble: { kind, message } }) as const;
 
 const dependent = "destination-dependent";
 const independent = "endpoint-independent";
 
 const reasons: readonly (readonly [string, Partial<Parameters<typeof explainUnreachable>[0]>, RegExp])[] = [
   ["no STUN server answers", { ...silent, mapping: "destination-dependent" }, /^no STUN server .*stun\.addresses/],
-  ["no STUN server answers any more", { isStunSilent: true }, /no peer is heard: UDP is blocked/],
+  ["no STUN server answers any more", isSilent, /no peer is heard: UDP is blocked/],
   ["only STUN is blocked", { ...silent, heardFrom: "home" }, /^STUN is blocked.*other UDP works \(home was just/],
-  ["only STUN is blocked, and the address is known", { isStunSilent: true, heardFrom: "home" }, /^nothing comes back/],
+  ["only STUN is blocked, and the address is known", { ...isSilent, heardFrom: "home" }, /^nothing comes back/],
+  ["a STUN answer of no use", failed("unusable"), /^UDP works, but no STUN server is of use: why; name other servers/],
+  [
+    "NAT64 without CLAT",
+    failed("unusable", "it is no IPv6 address: NAT64 is on the way"),
+    /^UDP works, .*NAT64 .*; name a STUN server that has an IPv6 address of its own .*CLAT/,
+  ],
+  ["nothing could be sent", failed("not sent", "no route"), /^no STUN server could be asked: no route; .*routes/],
+  ["nothing could be sent, and a peer is heard", { ...failed("not sent"), heardFrom: "home" }, /could be asked: why/],
+  ["no name is resolved", failed("unresolved"), /^no name of a STUN server can be resolved; repair DNS/],
   ["no STUN server was asked yet", { ownAddressKnown: false }, /own address is not known yet/],
   [
     "a key that two hosts have",

@@ -190,3 +190,20 @@ test("learn ends at once when aborted, and leaves no timer", async () => {
   assert.equal(clock.sleeping, 0);
   assert.deepEqual(log.lines, []);
 });
+
+test("of two families that fail the one in which a server answered is told of", async () => {
+  const unusable = new StunmeshError("STUN_UNUSABLE", "Cannot learn the mapped IPv6 address: answered error 300");
+  const notSent = new StunmeshError("STUN_NOT_SENT", "Cannot discover: no route");
+  for (const [one, other, telling] of [
+    [noAnswer, unusable, unusable],
+    [unusable, noAnswer, unusable],
+    [notSent, noAnswer, noAnswer],
+    [notSent, notSent, notSent],
+  ]) {
+    const { network, learn, own } = start();
+    network.ipv4.error = one;
+    network.ipv6.error = other;
+    await learn();
+    assert.equal(own.details().failure?.error, telling);
+  }
+});

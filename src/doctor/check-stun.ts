@@ -1,40 +1,34 @@
 /** Checks of what STUN servers answered, or did not. Pure. */
 import { formatTransportAddress } from "../address.ts";
-import { stunBlocked } from "../causes.ts";
+import { type StunTrouble, stunBlocked, stunFails } from "../causes.ts";
 import { addressScope } from "../stun/scope.ts";
+import type { TroubleKind } from "../stun/servers.ts";
+import type { SurveyedServer } from "../stun/survey.ts";
 import { mappedOf, type StunFacts } from "./facts.ts";
 import type { Check, Finding } from "./finding.ts";
 
 export const stunChecks: readonly Check<StunFacts>[] = [checkServers, checkUdp, checkMapped];
 
-/** Why UDP does not get out, in one sentence; undefined when STUN works from WireGuard's port. */
+/** Why the own address is not learned from WireGuard's port, in one sentence; undefined when it is. */
 export function explainSilence(facts: StunFacts): Pick<Finding, "text" | "hint"> | undefined {
   const { survey, failure, otherPort, tcpReaches, localPort, heardFrom } = facts;
   if (!survey) return { text: failure?.message ?? "the STUN servers cannot be asked" };
   if (survey.some(({ answers }) => answers.length > 0)) return undefined;
-  if (heardFrom !== undefined) {
-    return stunBlocked(heardFrom);
-  }
-  const elsewhere = (otherPort ?? []).filter(({ answers }) => answers.length > 0).map(({ name }) => name);
+  const known = stunFails(troubleOf(survey));
+  if (known) return known;
+  if (heardFrom !== undefined) return stunBlocked(heardFrom);
+  const elsewhere = (otherPort ?? []).filter(hasAnswered).map(({ name }) => name);
   if (elsewhere.length > 0) {
     return {
       text: `${elsewhere.join(", ")} answers other ports of this host, but not WireGuard's port ${localPort}: a firewall on this host or the router drops it, or the port is forwarded to another host`,
       hint: `let UDP from and to port ${localPort} through, and look at the router's port forwardings`,
     };
   }
-  const troubles = survey.flatMap((server) => server.troubles);
-  if (troubles.length > 0 && troubles.every((text) => /name not resolved/.test(text))) {
-    return {
-      text: "no name of a STUN server can be resolved",
-      hint: "repair DNS, or write IP addresses into stun.addresses",
-    };
-  }
-  if (survey.every((server) => server.troubles.some((text) => /has no IPv[46] address/.test(text)))) {
-    return { text: troubles[0] ?? "no server has an address of this family", hint: "add a server that has one" };
-  }
   if (tcpReaches.length > 0) {
+    // Another port was not tried when its packets would go through the tunnel.
+    const where = otherPort ? "any port of this host" : `WireGuard's port ${localPort}`;
     return {
-      text: `UDP is blocked: no STUN server answers from any port of this host, though ${tcpReaches[0]} is reached by TCP`,
+      text: `UDP is blocked: no STUN server answers from ${where}, though ${tcpReaches[0]} is reached by TCP`,
       hint: "let UDP out in the firewall of this network; if other UDP does get out, only STUN is blocked: try servers on other ports",
     };
   }
@@ -42,6 +36,26 @@ export function explainSilence(facts: StunFacts): Pick<Finding, "text" | "hint">
     text: "no STUN server answers, by UDP or TCP: this host is offline, or the servers are dead",
     hint: "look at the uplink, and try other servers in stun.addresses",
   };
+}
+
+/** The server got through to us, whatever it said. */
+function hasAnswered({ answers, troubles }: SurveyedServer): boolean {
+  return answers.length > 0 || troubles.some(({ kind }) => kind === "unusable");
+}
+
+/** The same of all servers together: what was got farthest with counts. */
+function troubleOf(survey: readonly SurveyedServer[]): StunTrouble {
+  const all = survey.flatMap(({ name, troubles }) =>
+    troubles.map(({ kind, text }) => ({ kind, text: text.startsWith(name) ? text : `${name}: ${text}` })),
+  );
+  const has = (kind: TroubleKind) => all.some((one) => one.kind === kind);
+  const list = (wanted: readonly TroubleKind[]) =>
+    all.flatMap(({ kind, text }) => (wanted.includes(kind) ? [text] : [])).join("; ");
+  if (has("unusable")) return { kind: "unusable", message: list(["unusable"]) };
+  if (has("silent") || has("not asked")) return { kind: "silent", message: list(["silent", "not asked"]) };
+  if (has("not sent") || has("absent"))
+    return { kind: "not sent", message: list(["not sent", "absent", "unresolved"]) };
+  return { kind: "unresolved", message: list(["unresolved"]) };
 }
 
 function checkServers({ survey, failure, isOnlyFamily, interface: subject }: StunFacts): readonly Finding[] {
@@ -52,9 +66,9 @@ function checkServers({ survey, failure, isOnlyFamily, interface: subject }: Stu
   return survey.map(({ name, answers, troubles }): Finding => {
     const [first] = answers;
     if (!first) {
-      const text = troubles.join("; ") || "no answer";
+      const text = troubles.map((trouble) => trouble.text).join("; ") || "no answer";
       // One of the other family, most likely on purpose.
-      const isOther = troubles.every((trouble) => /has no IPv[46] address/.test(trouble));
+      const isOther = troubles.every(({ kind }) => kind === "absent");
       return { level: !someAnswer ? bad : isOther ? "info" : "warn", check, subject: name, text };
     }
     const seen = [...new Set(answers.map(({ mapped }) => formatTransportAddress(mapped)))].join(" and ");

@@ -8,7 +8,7 @@ import type { Family } from "../address.ts";
 import type { Clock } from "../clock.ts";
 import type { InterfaceConfig } from "../config/types.ts";
 import { describeError, errorCode, isAbort } from "../errors.ts";
-import { localAddresses, type Parts } from "../parts.ts";
+import { localAddresses, type Parts, whyNoFamily } from "../parts.ts";
 import { type FilteringBehavior, observeFiltering } from "../stun/filtering.ts";
 import { observeHairpinning } from "../stun/hairpin.ts";
 import { judgeMapping, type MappingVerdict } from "../stun/mapping.ts";
@@ -44,7 +44,10 @@ export async function probe(options: ProbeOptions): Promise<StunFacts> {
     isOnlyFamily: config.protocol !== "dualstack",
     localPort: device.listenPort,
   };
-  if (!hasFamily(family, device.name)) return { ...base, ...nothing, failure: noFamily(family) };
+  const missing = whyNoFamily(family, device.name);
+  if (missing !== undefined) {
+    return { ...base, ...nothing, failure: { message: missing, code: "STUN_NOT_SENT" } };
+  }
   const session = parts.sessionOf(config, { device, family, signal });
   const otherSession: Session = {
     ...session,
@@ -150,13 +153,4 @@ async function attempt<T>(run: () => Promise<T>): Promise<Attempt<T>> {
     if (isAbort(error)) throw error;
     return { value: undefined, failure: { message: describeError(error), code: errorCode(error) } };
   }
-}
-
-function hasFamily(family: Family, tunnel: string): boolean {
-  return localAddresses(tunnel).some((address) => address.includes(":") === (family === "ipv6"));
-}
-
-function noFamily(family: Family): Failure {
-  const name = family === "ipv4" ? "IPv4" : "IPv6";
-  return { message: `this host has no ${name} address`, code: "STUN_NO_ANSWER" };
 }

@@ -76,7 +76,7 @@ export function attributeName(type: number): string {
 
 /** The error for bytes that are no STUN message; `where` names the place. */
 export function malformed(where: string): StunmeshError {
-  return new StunmeshError("STUN_NO_ANSWER", `Cannot decode the STUN message: ${where}`);
+  return new StunmeshError("STUN_UNUSABLE", `Cannot decode the STUN message: ${where}`);
 }
 
 /**

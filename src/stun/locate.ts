@@ -4,7 +4,7 @@
 import { type Family, type TransportAddress, transportAddress } from "../address.ts";
 import { describeError } from "../errors.ts";
 import type { Resolve } from "./resolve.ts";
-import { familyName, type StunServer, type TroubleReport } from "./servers.ts";
+import { familyName, notAsked, type StunServer, type TroubleReport } from "./servers.ts";
 
 interface LocateOptions {
   readonly family: Family;
@@ -18,23 +18,23 @@ export async function locateServer(
   server: StunServer,
   { family, resolve, signal, report }: LocateOptions,
 ): Promise<readonly TransportAddress[]> {
-  report.note(server, { reason: "name not resolved in time", isUnresolved: true });
+  report.note(server, { kind: "unresolved", reason: "name not resolved in time" });
   let hosts: readonly string[];
   try {
     hosts = await resolve(server.host, { family, signal });
   } catch (error) {
     signal.throwIfAborted();
-    report.note(server, { reason: `name not resolved (${describeError(error)})`, cause: error, isUnresolved: true });
+    report.note(server, { kind: "unresolved", reason: `name not resolved (${describeError(error)})`, cause: error });
     return [];
   }
   const addresses = [...new Set(hosts)]
     .flatMap((host) => transportAddress(host, server.port) ?? [])
     .filter((address) => address.family === family);
   if (addresses.length === 0) {
-    report.note(server, { reason: `it has no ${familyName(family)} address`, isUnresolved: true });
+    report.note(server, { kind: "absent", reason: `it has no ${familyName(family)} address` });
     return [];
   }
   report.clear(server);
-  for (const address of addresses) report.note(server, { reason: "not asked in time" }, address);
+  for (const address of addresses) report.note(server, notAsked, address);
   return addresses;
 }

@@ -147,7 +147,6 @@ function readHeader(view: DataView): { readonly type: number; readonly end: numb
   if (cookie !== magicCookie) throw malformed(`magic cookie 0x${cookie.toString(16)} at byte 4, 0x2112a442 wanted`);
   const length = view.getUint16(2);
   const end = HEADER_BYTES + length;
-  if (length % 4 !== 0) throw malformed(`length ${length} at byte 2 is not a multiple of 4`);
   if (end > view.byteLength)
     throw malformed(`length ${length} at byte 2, but ${view.byteLength - HEADER_BYTES} follow`);
   return { type, end };
@@ -158,7 +157,7 @@ function collectAttributes(view: DataView, end: number) {
   const first = new Map<number, RawAttribute>();
   const unknownRequired: number[] = [];
   let protectedEnd = false;
-  for (const attribute of walkAttributes(view, end)) {
+  for (const attribute of readAttributes(view, end)) {
     const { type } = attribute;
     if (type === attributeTypes.fingerprint) checkFingerprint(attribute, { view, end });
     // Anybody can append to an integrity-protected message: what follows the protection is ignored (RFC 8489 14.5).
@@ -170,19 +169,39 @@ function collectAttributes(view: DataView, end: number) {
   return { first, unknownRequired };
 }
 
-/** The one place that walks attributes: type, length, value, padding to 4 bytes, never beyond `end`. */
-function* walkAttributes(view: DataView, end: number): Generator<RawAttribute> {
-  // `end` and every `offset` are multiples of 4, so a 4-byte attribute header always fits before `end`.
+/**
+ * The one place that walks attributes: type, length, value, padding to 4 bytes, never beyond `end`. RFC 3489 knew no padding,
+ * and servers of its time put odd texts between addresses: what cannot be walked with padding is walked without.
+ */
+function readAttributes(view: DataView, end: number): readonly RawAttribute[] {
+  try {
+    return walkAttributes(view, { end, unit: 4 });
+  } catch (error) {
+    try {
+      return walkAttributes(view, { end, unit: 1 });
+    } catch {
+      throw error;
+    }
+  }
+}
+
+function walkAttributes(
+  view: DataView,
+  { end, unit }: { readonly end: number; readonly unit: 1 | 4 },
+): readonly RawAttribute[] {
+  const attributes: RawAttribute[] = [];
   for (let offset = HEADER_BYTES; offset < end; ) {
+    const start = offset + 4;
+    if (start > end) throw malformed(`${end - offset} bytes at byte ${offset} are no attribute`);
     const type = view.getUint16(offset);
     const length = view.getUint16(offset + 2);
-    const start = offset + 4;
     if (start + length > end) {
       throw malformed(`${attributeName(type)} at byte ${offset} has ${length} bytes, but ${end - start} follow`);
     }
-    yield { type, offset, value: new Uint8Array(view.buffer, view.byteOffset + start, length) };
-    offset = start + length + ((4 - (length % 4)) % 4);
+    attributes.push({ type, offset, value: new Uint8Array(view.buffer, view.byteOffset + start, length) });
+    offset = start + Math.ceil(length / unit) * unit;
   }
+  return attributes;
 }
 
 function checkFingerprint({ value, offset }: RawAttribute, { view, end }: { view: DataView; end: number }): void {

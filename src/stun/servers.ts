@@ -2,7 +2,7 @@
  * STUN servers as the configuration names them, and the account of why each gave no answer.
  */
 import { type Family, formatTransportAddress, type TransportAddress } from "../address.ts";
-import { StunmeshError } from "../errors.ts";
+import { type ErrorCode, StunmeshError } from "../errors.ts";
 
 export interface StunServer {
   /** Host name or IP literal without brackets. */
@@ -15,16 +15,26 @@ export function formatServer({ host, port }: StunServer): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** The same items in the same order, but those that `isPreferred` picks come first. */
-export function beginWith<T>(items: readonly T[], isPreferred: (item: T) => boolean): readonly T[] {
-  return [...items.filter(isPreferred), ...items.filter((item) => !isPreferred(item))];
-}
+/**
+ * How far a server was got at: its name was not resolved; it has no address of the family; it was not its turn; nothing could
+ * be sent; it is silent; it answered, which proves that UDP works, and the answer is of no use.
+ */
+export type TroubleKind = "unresolved" | "absent" | "not asked" | "not sent" | "silent" | "unusable";
 
-interface Trouble {
+export interface Trouble {
+  readonly kind: TroubleKind;
   readonly reason: string;
   readonly cause?: unknown;
-  /** True when the trouble is the name, not the server. */
-  readonly isUnresolved?: boolean;
+}
+
+/** Of every server and address before its turn. */
+export const notAsked: Trouble = { kind: "not asked", reason: "not asked in time" };
+
+/** What is wrong with one server, or with one of its addresses. */
+export interface ServerTrouble {
+  readonly kind: TroubleKind;
+  /** For a person, with the address when the server is known by a name. */
+  readonly text: string;
 }
 
 export interface TroubleReport {
@@ -32,9 +42,9 @@ export interface TroubleReport {
   note(server: StunServer, trouble: Trouble, at?: TransportAddress): void;
   /** Drops all notes about `server`, but keeps its place in the list. */
   clear(server: StunServer): void;
-  /** The notes about `server`, as texts. */
-  list(server: StunServer): readonly string[];
-  /** STUN_NAME_UNRESOLVED when no name could be resolved, else STUN_NO_ANSWER. The message lists every server. */
+  /** The notes about `server`. */
+  list(server: StunServer): readonly ServerTrouble[];
+  /** One of the STUN_* codes, by what got farthest. The message lists every server. */
   toError(family: Family): StunmeshError;
 }
 
@@ -52,21 +62,31 @@ export function createTroubleReport(): TroubleReport {
     },
     list(server) {
       const notes = [...(troubles.get(formatServer(server)) ?? [])];
-      return notes.map(([label, { reason }]) => (label === formatServer(server) ? reason : `${label}: ${reason}`));
+      return notes.map(([label, { kind, reason }]) => ({
+        kind,
+        text: label === formatServer(server) ? reason : `${label}: ${reason}`,
+      }));
     },
     toError(family) {
       const all = [...troubles.values()].flatMap((notes) => [...notes]);
       const list = all.map(([label, { reason }]) => `${label}: ${reason}`).join("; ");
       const why = list === "" ? "no STUN server is configured" : list;
-      const isUnresolved = all.length > 0 && all.every(([, trouble]) => trouble.isUnresolved === true);
       const causes = all.flatMap(([, { cause }]) => (cause === undefined ? [] : [cause]));
       return new StunmeshError(
-        isUnresolved ? "STUN_NAME_UNRESOLVED" : "STUN_NO_ANSWER",
+        codeOf(all.map(([, { kind }]) => kind)),
         `Cannot learn the mapped ${familyName(family)} address: ${why}`,
         causes.length === 0 ? {} : { cause: causes.length === 1 ? causes[0] : new AggregateError(causes) },
       );
     },
   };
+}
+
+/** What the worst luck with all servers is called: the one that was got farthest with counts. */
+function codeOf(kinds: readonly TroubleKind[]): ErrorCode {
+  const has = (kind: TroubleKind) => kinds.includes(kind);
+  if (has("unusable")) return "STUN_UNUSABLE";
+  if (has("silent") || has("not asked") || kinds.length === 0) return "STUN_NO_ANSWER";
+  return has("not sent") || has("absent") ? "STUN_NOT_SENT" : "STUN_NAME_UNRESOLVED";
 }
 
 /** Formats a server and, when it is known by a name, which of its addresses is meant. */

@@ -5,6 +5,7 @@
  * still being opened then is closed as soon as it is open.
  */
 import { randomBytes as systemRandomBytes } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import {
   type Family,
   formatTransportAddress,
@@ -19,11 +20,20 @@ import type { Datagram, ProbeSocket } from "../platform/types.ts";
 import type { StunAddress } from "./attributes.ts";
 import { locateServer } from "./locate.ts";
 import type { Resolve } from "./resolve.ts";
-import { createTroubleReport, familyName, formatServerAt, type StunServer, type TroubleReport } from "./servers.ts";
+import {
+  createTroubleReport,
+  formatServerAt,
+  notAsked,
+  type ServerTrouble,
+  type StunServer,
+  type Trouble,
+  type TroubleReport,
+} from "./servers.ts";
 import { createTransactions, type Elsewhere, type Transactions } from "./transaction.ts";
 import { waitAtMost } from "./wait.ts";
 
-const DEFAULT_TIMEOUT_MS = 10_000;
+/** For a session that names no deadline of its own. */
+export const DEFAULT_TIMEOUT_MS = 10_000;
 
 export interface SessionOptions {
   /** In the order of preference. */
@@ -53,8 +63,8 @@ export interface Session {
     server: StunServer,
     options?: { readonly elsewhere?: Elsewhere },
   ): Promise<SessionAnswer | undefined>;
-  /** What was noted about `server` so far, one text for each of its addresses. */
-  troublesOf(server: StunServer): readonly string[];
+  /** What was noted about `server` so far, for each of its addresses. */
+  troublesOf(server: StunServer): readonly ServerTrouble[];
 }
 
 export interface SessionAnswer {
@@ -64,7 +74,7 @@ export interface SessionAnswer {
 }
 
 /**
- * Opens a socket and runs `run` with it. Throws STUN_NO_ANSWER or STUN_NAME_UNRESOLVED when `run` resolves with undefined
+ * Opens a socket and runs `run` with it. Throws one of the STUN_* codes when `run` resolves with undefined
  * or the deadline passes, the signal's reason when aborted, and what opening the socket threw.
  */
 export async function runSession<T>(
@@ -82,8 +92,10 @@ export async function runSession<T>(
   } = options;
   signal.throwIfAborted();
   const stop = new AbortController();
+  // As many listeners as there are transactions, and there may be one for each server and each address of its name.
+  setMaxListeners(0, stop.signal);
   const report = createTroubleReport();
-  for (const server of servers) report.note(server, { reason: "not asked in time" });
+  for (const server of servers) report.note(server, notAsked);
   const transactions = createTransactions({
     clock,
     randomBytes,
@@ -154,17 +166,17 @@ interface AskOptions {
 async function askServer(options: AskOptions): Promise<SessionAnswer | undefined> {
   const { address, server, elsewhere, family, log, report, transactions, signal } = options;
   const label = formatServerAt(server, address);
-  let trouble = "";
-  const onTrouble = (reason: string, cause?: unknown) => {
-    trouble = reason;
-    report.note(server, { reason, cause }, address);
+  let last = "";
+  const onTrouble = (trouble: Trouble) => {
+    last = trouble.reason;
+    report.note(server, trouble, address);
   };
   const answer = await transactions.ask(address, { signal, onTrouble, elsewhere });
   const why = answer && whyUnusable(answer.mapped, family);
   const mapped = answer && transportAddress(answer.mapped.host, answer.mapped.port);
-  if (why !== undefined) onTrouble(why);
+  if (why !== undefined) onTrouble({ kind: "unusable", reason: why });
   if (!answer || !mapped || why !== undefined) {
-    log?.debug({ family, server: label, reason: trouble }, "stun server gave no mapped address");
+    log?.debug({ family, server: label, reason: last }, "stun server gave no mapped address");
     return undefined;
   }
   log?.debug(
@@ -180,6 +192,8 @@ function whyUnusable(mapped: StunAddress, family: Family): string | undefined {
       ? "its port is 0"
       : mapped.family === family
         ? whyNotAnEndpoint(mapped)
-        : `it is no ${familyName(family)} address`;
+        : family === "ipv4"
+          ? "it is no IPv4 address"
+          : "it is no IPv6 address: NAT64 is on the way, as DNS64 leads to it when a server has no IPv6 address";
   return why && `answered ${formatTransportAddress(mapped)}, but ${why}`;
 }

@@ -2,7 +2,7 @@
  * Survey: asks every server once, from one socket, and says of each what it answered or why it did not. For people.
  */
 import type { TransportAddress } from "../address.ts";
-import { formatServer, type StunServer } from "./servers.ts";
+import { formatServer, type ServerTrouble, type StunServer } from "./servers.ts";
 import { runSession, type Session, type SessionAnswer, type SessionOptions } from "./session.ts";
 import { waitAtMost } from "./wait.ts";
 
@@ -16,8 +16,8 @@ export interface SurveyedServer {
   readonly name: string;
   /** In the order they came. */
   readonly answers: readonly (SessionAnswer & { readonly server: TransportAddress })[];
-  /** Why there is no answer, one text for each of its addresses; empty when there is one. */
-  readonly troubles: readonly string[];
+  /** Why there is no answer, for each of its addresses; empty when there is one. */
+  readonly troubles: readonly ServerTrouble[];
 }
 
 /**

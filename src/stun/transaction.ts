@@ -21,6 +21,7 @@ import {
   type StunMessage,
   transactionIdBytes,
 } from "./message.ts";
+import type { Trouble } from "./servers.ts";
 import { waitAtMost } from "./wait.ts";
 
 const RTO_MS = 500;
@@ -34,8 +35,10 @@ const waitsMs: readonly number[] = Array.from({ length: SENDS }, (_, index) =>
   index === SENDS - 1 ? RTO_MS * LAST_WAIT_RTOS : RTO_MS * 2 ** index,
 );
 
-/** Tells why there is no answer yet; the last call is why there was none. `cause` when an error is behind it. */
-export type OnTrouble = (reason: string, cause?: unknown) => void;
+/** Tells why there is no answer yet; the last call is why there was none. */
+export type OnTrouble = (trouble: Trouble) => void;
+
+const silent: Trouble = { kind: "silent", reason: "no answer" };
 
 export interface BindingAnswer {
   readonly mapped: StunAddress;
@@ -89,16 +92,19 @@ export function createTransactions({ send, clock, randomBytes }: TransactionsOpt
       const key = pendingKey(transactionId, elsewhere?.from ?? server);
       const startedMs = clock.monotonic();
       let wasSent = false;
+      let failedToSend = false;
       const sendOnce = () =>
         send(request, server).then(
           () => {
+            if (!wasSent && failedToSend) onTrouble(silent);
             wasSent = true;
           },
-          (error: unknown) => {
-            if (!wasSent) onTrouble(`not sent (${describeError(error)})`, error);
+          (cause: unknown) => {
+            failedToSend = true;
+            if (!wasSent) onTrouble({ kind: "not sent", reason: `not sent (${describeError(cause)})`, cause });
           },
         );
-      onTrouble("no answer");
+      onTrouble(silent);
       const ended = new Promise<Ended>((resolve) => {
         pending.set(key, (payload) => {
           wasSent = true;
@@ -135,24 +141,25 @@ function pendingKey(transactionId: Uint8Array, server: TransportAddress): string
 
 /** What a datagram from the server we asked, with our transaction ID, means: undefined = ignore it and go on listening. */
 function readAnswer(payload: Uint8Array, onTrouble: OnTrouble): Ended | undefined {
+  const refuse = (reason: string): Ended => {
+    onTrouble({ kind: "unusable", reason });
+    return {};
+  };
   let message: StunMessage;
   try {
     message = decodeMessage(payload);
-  } catch (error) {
-    onTrouble(`no usable answer (${describeError(error)})`, error);
+  } catch (cause) {
+    onTrouble({ kind: "unusable", reason: `no usable answer (${describeError(cause)})`, cause });
     return undefined;
   }
   const { method, messageClass, mapped, error, unknownRequired } = message;
   if (method !== bindingMethod || (messageClass !== "success" && messageClass !== "error")) return undefined;
   if (unknownRequired.length > 0) {
-    onTrouble(`its answer needs ${unknownRequired.map(attributeName).join(", ")}, which is unknown`);
-    return {};
+    return refuse(`its answer needs ${unknownRequired.map(attributeName).join(", ")}, which is unknown`);
   }
   if (messageClass === "error") {
-    onTrouble(error ? `error ${error.code} ${error.reason}`.trim() : "an error without a code");
-    return {};
+    return refuse(error ? `answered error ${error.code} ${error.reason}`.trim() : "answered an error without a code");
   }
   if (mapped) return { message: { ...message, mapped } };
-  onTrouble("its answer has no mapped address");
-  return {};
+  return refuse("its answer has no mapped address");
 }

@@ -1,6 +1,6 @@
 /**
- * Two ways to wait that STUN needs: for something but not too long, and for the first success of staggered attempts.
- * Nothing here outlives its call: timers are stopped and listeners removed, whoever wins.
+ * Waiting for something, but not too long. Nothing here outlives its call: timers are stopped and listeners removed, whoever
+ * wins.
  */
 import type { Clock } from "../clock.ts";
 
@@ -24,28 +24,4 @@ export async function waitAtMost<T>(promise: Promise<T>, { clock, ms, signal }: 
     signal.removeEventListener("abort", onAbort);
     timer.abort();
   }
-}
-
-/** An attempt resolves with undefined when it failed; it rejects only for what ends all of them (an abort, no socket). */
-export type Attempt<T> = () => Promise<T | undefined>;
-
-/**
- * Starts `attempts` in order, each `ms` after the one before it or as soon as that one failed, while the earlier ones go
- * on. Resolves with the first success, or with undefined when all failed. Attempts still running then are the caller's
- * to stop, through the signal they share.
- */
-export async function firstSuccess<T>(attempts: readonly Attempt<T>[], options: WaitOptions): Promise<T | undefined> {
-  const [attempt, ...others] = attempts;
-  if (!attempt) return undefined;
-  const head = attempt();
-  const tail = waitAtMost(head, options).then((success) => success ?? firstSuccess(others, options));
-  return new Promise((resolve, reject) => {
-    let failed = 0;
-    const onSettled = (success: T | undefined) => {
-      failed += 1;
-      if (success !== undefined || failed === 2) resolve(success);
-    };
-    head.then(onSettled, reject);
-    tail.then(onSettled, reject);
-  });
 }

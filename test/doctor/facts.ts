@@ -2,6 +2,7 @@
 import type { TransportAddress } from "../../src/address.ts";
 import type { DeviceFacts, PeerFacts, StoreFacts, StunFacts } from "../../src/doctor/facts.ts";
 import { judgeMapping } from "../../src/stun/mapping.ts";
+import type { TroubleKind } from "../../src/stun/servers.ts";
 import type { WireGuardPeer } from "../../src/wg/types.ts";
 import { createPeerConfig, createPeerReading, createReading } from "../fakes/device.ts";
 import { at } from "../fakes/stun-world.ts";
@@ -13,7 +14,7 @@ const nowSeconds = NOW_MS / 1000;
 export function surveyOf(seen: Readonly<Record<string, string | undefined>>): StunFacts["survey"] {
   return Object.entries(seen).map(([name, mapped]) =>
     mapped === undefined
-      ? { name, answers: [], troubles: ["no answer"] }
+      ? { name, answers: [], troubles: [{ kind: "silent", text: "no answer" } as const] }
       : { name, answers: [{ server: at(name), mapped: at(mapped), otherAddress: undefined, rttMs: 12 }], troubles: [] },
   );
 }
@@ -46,6 +47,13 @@ function observe(survey: StunFacts["survey"]): StunFacts["observation"] {
 
 /** Servers that see another port each. */
 export const symmetric = surveyOf({ "192.0.2.1:3478": "203.0.113.7:40112", "192.0.2.2:3478": "203.0.113.7:40113" });
+/** Two servers that gave no answer: why the first did not, and of which kind the trouble of the second is. */
+export function troubled(kind: TroubleKind, text: string, other: TroubleKind = "silent"): StunFacts["survey"] {
+  return [
+    { name: "192.0.2.1:3478", answers: [], troubles: [{ kind, text }] },
+    { name: "192.0.2.2:3478", answers: [], troubles: [{ kind: other, text: "no answer" }] },
+  ];
+}
 export const silent = surveyOf({ "192.0.2.1:3478": undefined, "192.0.2.2:3478": undefined });
 
 export interface PeerOptions extends Partial<Omit<PeerFacts, "config">> {

@@ -5,7 +5,7 @@ import { peerChecks } from "../../src/doctor/check-peer.ts";
 import type { DeviceFacts, PeerFacts, StoreFacts, StunFacts } from "../../src/doctor/facts.ts";
 import { runChecks } from "../../src/doctor/finding.ts";
 import { judgePeer } from "../../src/doctor/verdict.ts";
-import { createDevice, createPeer, createStun, goodStore, NOW_MS, silent, symmetric } from "./facts.ts";
+import { createDevice, createPeer, createStun, goodStore, NOW_MS, silent, symmetric, troubled } from "./facts.ts";
 
 interface Case {
   readonly peer?: PeerFacts;
@@ -59,6 +59,42 @@ const cases: readonly (readonly [string, Case, RegExp])[] = [
     "STUN blocked",
     { stun: createStun({ survey: silent, otherPort: silent, heardFrom: "home" }) },
     /^fail: STUN is blocked, .*\(home was just heard from\)$/,
+  ],
+  [
+    "STUN blocked, where nothing but WireGuard's port can be tried",
+    { stun: createStun({ survey: silent, otherPort: undefined, tcpReaches: ["192.0.2.1:3478"] }) },
+    /^fail: UDP is blocked: no STUN server answers from WireGuard's port 51820, though/,
+  ],
+  [
+    "an answer of no use beside a dead server",
+    {
+      stun: createStun({
+        survey: troubled("unusable", "answered error 300"),
+        otherPort: silent,
+        tcpReaches: ["192.0.2.1:3478"],
+      }),
+    },
+    /^fail: UDP works, but no STUN server is of use: 192\.0\.2\.1:3478: answered error 300$/,
+  ],
+  [
+    "nothing sent, though the peer is heard",
+    { stun: createStun({ survey: troubled("not sent", "not sent (ENETUNREACH)", "not sent"), heardFrom: "home" }) },
+    /^fail: no STUN server could be asked: 192\.0\.2\.1:3478: not sent \(ENETUNREACH\); 192\.0\.2\.2:3478: /,
+  ],
+  [
+    "something sent, and the peer is heard",
+    { stun: createStun({ survey: troubled("not sent", "not sent (ENETUNREACH)"), heardFrom: "home" }) },
+    /^fail: STUN is blocked, .*\(home was just heard from\)$/,
+  ],
+  [
+    "no name",
+    { stun: createStun({ survey: troubled("unresolved", "name not resolved (EAI_AGAIN)", "unresolved") }) },
+    /^fail: no name of a STUN server can be resolved$/,
+  ],
+  [
+    "an answer of no use at another port only",
+    { stun: createStun({ survey: silent, otherPort: troubled("unusable", "answered error 300") }) },
+    /^fail: 192\.0\.2\.1:3478 answers other ports .* port 51820: /,
   ],
   [
     "the port blocked",

@@ -196,3 +196,36 @@ test("decodeMessage survives 50,000 random datagrams with a valid header", () =>
   }
   assert.ok(decoded > 1000, `${decoded} were decoded, so the walk was reached`);
 });
+
+/** As RFC 3489 has it: nothing between a value and the next attribute. */
+function unpadded(type: number, value: Uint8Array): Buffer {
+  const header = Buffer.alloc(4);
+  header.writeUInt16BE(type, 0);
+  header.writeUInt16BE(value.length, 2);
+  return Buffer.concat([header, value]);
+}
+
+test("decodeMessage reads servers of RFC 3489, which pad nothing, wherever their odd text is", () => {
+  const transactionId = createFakeRandom(3).bytes(12);
+  const mapped = { host: "203.0.113.7", port: 40112 };
+  const address = encodeAddress(0x0001, mapped);
+  const text = unpadded(0x8022, Buffer.from("Vovida.org 0.96"));
+  for (const attributes of [
+    [address, text],
+    [text, address],
+    [unpadded(0x8022, Buffer.from("x")), address, unpadded(0x8050, Buffer.from("yz")), text],
+  ]) {
+    const decoded = decodeMessage(encodeMessage({ type: 0x0101, transactionId, attributes }));
+    assert.deepEqual({ ...decoded.mapped }, { family: "ipv4", ...mapped });
+    assert.deepEqual(decoded.unknownRequired, []);
+  }
+});
+
+test("decodeMessage refuses what can be walked neither with padding nor without", () => {
+  const transactionId = createFakeRandom(3).bytes(12);
+  const address = encodeAddress(0x0001, { host: "203.0.113.7", port: 40112 });
+  for (const rest of [Buffer.alloc(1), Buffer.alloc(3), unpadded(0x8022, Buffer.alloc(9)).subarray(0, -1)]) {
+    const message = encodeMessage({ type: 0x0101, transactionId, attributes: [address, rest] });
+    assert.throws(() => decodeMessage(message), /Cannot decode the STUN message: .* at byte 32/);
+  }
+});

@@ -26,11 +26,13 @@ test("surveyServers tells of each server what it answered or why it did not", as
     value.map(({ name, answers }) => [name, ...answers.map(({ mapped }) => formatTransportAddress(mapped))]),
     [["good.example:3478", "203.0.113.7:40112"], ["dead.example:3478"], ["none.example:3478"], ["192.0.2.3:3478"]],
   );
-  const [good, dead, none, refusing] = value.map(({ troubles }) => troubles.join());
+  const [good, dead, none, refusing] = value.map(({ troubles }) =>
+    troubles.map(({ kind, text }) => `${kind}: ${text}`).join(),
+  );
   assert.equal(good, "");
-  assert.match(dead ?? "", /192\.0\.2\.2.*no answer/);
-  assert.match(none ?? "", /name not resolved/);
-  assert.match(refusing ?? "", /error 420 no/);
+  assert.match(dead ?? "", /^silent: .*192\.0\.2\.2.*no answer/);
+  assert.match(none ?? "", /^unresolved: name not resolved/);
+  assert.match(refusing ?? "", /^unusable: answered error 420 no/);
   assert.equal(elapsedMs, 3_000);
   assert.equal(world.open, 0);
 });

@@ -28,7 +28,7 @@ async function askServer(
     send: (payload, to) => socket.send(payload, to),
   });
   const socket = await world.openSocket(transactions.onDatagram);
-  const asked = transactions.ask(server, { signal, onTrouble: (reason) => troubles.push(reason) });
+  const asked = transactions.ask(server, { signal, onTrouble: ({ reason }) => troubles.push(reason) });
   return { ...(await settle(clock, asked)), troubles, world };
 }
 
@@ -89,7 +89,7 @@ test("ask ends at once on an error response", async () => {
   const { value, elapsedMs, troubles } = await askServer(behaviors.error(420, "Unknown Attribute"));
   assert.equal(value, undefined);
   assert.equal(elapsedMs, 20);
-  assert.equal(troubles.at(-1), "error 420 Unknown Attribute");
+  assert.equal(troubles.at(-1), "answered error 420 Unknown Attribute");
 });
 
 test("ask tries again after a send that failed and says so when all did", async () => {
@@ -122,7 +122,7 @@ function pendingTransaction(id: Uint8Array, address = server) {
   transactions
     .ask(address, {
       signal: stop.signal,
-      onTrouble(reason) {
+      onTrouble({ reason }) {
         state.trouble = reason;
       },
     })

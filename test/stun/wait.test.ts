@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Attempt, firstSuccess, waitAtMost } from "../../src/stun/wait.ts";
-import { createFakeClock, type FakeClock } from "../fakes/clock.ts";
+import { waitAtMost } from "../../src/stun/wait.ts";
+import { createFakeClock } from "../fakes/clock.ts";
 import { settle } from "../fakes/stun-world.ts";
 
 const never = new AbortController().signal;
@@ -42,100 +42,3 @@ test("waitAtMost rejects with the reason of its signal, aborted before or meanwh
 });
 
 /** Attempts that end after a time, and when each was started. */
-function createAttempts(clock: FakeClock, ends: readonly (readonly [number, string | undefined])[]) {
-  const starts: number[] = [];
-  const attempts = ends.map(
-    ([ms, result]): Attempt<string> =>
-      () => {
-        starts.push(clock.monotonic());
-        return clock.sleep(ms).then(() => result);
-      },
-  );
-  return { starts, attempts };
-}
-
-test("firstSuccess starts the next attempt after the delay or at once after a failure, and takes the first success", async () => {
-  const cases = [
-    {
-      ends: [
-        [20, "a"],
-        [20, "b"],
-      ],
-      value: "a",
-      elapsedMs: 20,
-      started: [0],
-    },
-    {
-      ends: [
-        [20, undefined],
-        [20, "b"],
-      ],
-      value: "b",
-      elapsedMs: 40,
-      started: [0, 20],
-    },
-    {
-      ends: [
-        [9000, "a"],
-        [20, "b"],
-      ],
-      value: "b",
-      elapsedMs: 1020,
-      started: [0, 1000],
-    },
-    {
-      ends: [
-        [1500, "a"],
-        [900, "b"],
-        [900, "c"],
-      ],
-      value: "a",
-      elapsedMs: 1500,
-      started: [0, 1000],
-    },
-    {
-      ends: [
-        [1500, undefined],
-        [100, undefined],
-        [900, "c"],
-      ],
-      value: "c",
-      elapsedMs: 2000,
-      started: [0, 1000, 1100],
-    },
-    {
-      ends: [
-        [10, undefined],
-        [10, undefined],
-      ],
-      value: undefined,
-      elapsedMs: 20,
-      started: [0, 10],
-    },
-    {
-      ends: [
-        [3000, undefined],
-        [10, undefined],
-      ],
-      value: undefined,
-      elapsedMs: 3000,
-      started: [0, 1000],
-    },
-    { ends: [], value: undefined, elapsedMs: 0, started: [] },
-  ] as const;
-  for (const { ends, value, elapsedMs, started } of cases) {
-    const clock = createFakeClock();
-    const { starts, attempts } = createAttempts(clock, ends);
-    const settled = await settle(clock, firstSuccess(attempts, { clock, ms: 1000, signal: never }));
-    assert.deepEqual(settled, { value, elapsedMs }, JSON.stringify(ends));
-    assert.deepEqual(starts, started, JSON.stringify(ends));
-  }
-});
-
-test("firstSuccess rejects as soon as one attempt does", async () => {
-  const clock = createFakeClock();
-  const attempts = [() => clock.sleep(5000).then(() => "a"), () => Promise.reject(new Error("no socket"))];
-  const { error, elapsedMs } = await settle(clock, firstSuccess(attempts, { clock, ms: 1000, signal: never }));
-  assert.match(String(error), /no socket/);
-  assert.equal(elapsedMs, 1000);
-});
