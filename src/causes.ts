@@ -59,6 +59,36 @@ export function stunBlocked(heardFrom: string): Cause {
   };
 }
 
+/** A STUN server that others contradict, with what it says. */
+export interface ContradictedServer {
+  readonly server: string;
+  readonly mapped: string;
+  /** `not public`: others see a public address. `alone`: all others see one and the same. */
+  readonly why: "not public" | "alone";
+}
+
+export function serverContradicted({ server, mapped, why }: ContradictedServer): Cause {
+  if (why === "not public") {
+    return {
+      text: `the STUN server ${server} says that this host is ${mapped}, which is no public address, and others contradict it: it is inside this or the provider's network, or behind a NAT of its own`,
+      hint: `remove ${server} from stun.addresses; its operator has to run it on a public address`,
+    };
+  }
+  return {
+    text: `the STUN server ${server} alone says that this host is ${mapped}: it is wrong, or it is reached by another uplink than all others`,
+    hint: `remove ${server} from stun.addresses, unless this host has two uplinks`,
+  };
+}
+
+/** `seen`: each server and the address it sees. */
+export function serversDisagree(seen: readonly Omit<ContradictedServer, "why">[]): Cause {
+  const list = seen.map(({ server, mapped }) => `${server} says ${mapped}`).join(", ");
+  return {
+    text: `the STUN servers contradict each other about this host's address: ${list}; one of them is wrong, or they are reached by two uplinks`,
+    hint: "name a third server in stun.addresses, to find out which",
+  };
+}
+
 export function storeFails({ store, message }: { readonly store: string; readonly message: string }): Cause {
   return {
     text: `addresses cannot be exchanged, the store ${store} does not work: ${message}`,

@@ -3,7 +3,7 @@ import { formatTransportAddress } from "./address.ts";
 import { inOneSentence, portChanged, stunBlocked, stunFails } from "./causes.ts";
 import type { Clock } from "./clock.ts";
 import { describePortChange, heardSinceSilence, stunTroubleOf, wallTime } from "./explain-peer.ts";
-import type { NatWatch } from "./nat.ts";
+import { type NatWatch, serverCauses } from "./nat.ts";
 import type { DiscoveryCounters, OwnAddressDetails } from "./own-address.ts";
 import { round } from "./own-address.ts";
 import { failureStatus, peerStatus, type Surroundings } from "./peer-status.ts";
@@ -48,6 +48,7 @@ function interfaceNotes(known: InterfaceKnown): readonly string[] {
   const causes = [
     trouble && (stunFails(trouble) ?? (heardFrom === undefined ? undefined : stunBlocked(heardFrom))),
     portChange && portChanged(portChange),
+    ...(known.nat ? serverCauses(known.nat.report) : []),
   ];
   return causes.flatMap((cause) => (cause ? [inOneSentence(cause)] : []));
 }

@@ -1,12 +1,13 @@
 /** What the NAT in front of an interface does with WireGuard's port: observed after the own address changed, and said once. */
-import type { Family } from "./address.ts";
+import { type Family, formatTransportAddress, type TransportAddress } from "./address.ts";
+import { type Cause, type ContradictedServer, serverContradicted, serversDisagree } from "./causes.ts";
 import type { Clock } from "./clock.ts";
 import type { Mapping } from "./diagnosis.ts";
 import { isAbort } from "./errors.ts";
 import { createFailureLog } from "./failures.ts";
 import type { Log } from "./log.ts";
 import type { NatClass } from "./record.ts";
-import type { MappingObservation } from "./stun/observe.ts";
+import type { MappingVerdict } from "./stun/mapping.ts";
 import type { AddressScope } from "./stun/scope.ts";
 import type { WireGuardDevice } from "./wg/types.ts";
 
@@ -19,6 +20,10 @@ export interface NatReport {
   readonly behavior: string;
   readonly preservesPort?: boolean;
   readonly scope?: AddressScope;
+  /** Servers that were left out of all this, because others contradict them. */
+  readonly contradicted?: readonly ContradictedServer[];
+  /** Each server and what it says, when nobody knows who is right. */
+  readonly disputed?: readonly Omit<ContradictedServer, "why">[];
 }
 
 export interface NatWatch {
@@ -52,20 +57,42 @@ export function createNatWatch(options: {
 }
 
 /** An observation in a few words. */
-export function describeNat(
-  observation: Pick<MappingObservation, "nat" | "mapping" | "preservesPort" | "mapped">,
-  family: Family,
-): NatReport {
-  const { nat, mapping, preservesPort, mapped } = observation;
+export function describeNat(observation: MappingVerdict, family: Family): NatReport {
+  const { nat, mapping, preservesPort, mapped, dissenters, disputed } = observation;
   const scopes = mapped.map(({ scope }) => scope);
   const scope = scopes.find((one) => one !== "public") ?? scopes[0];
+  const asText = ({
+    serverName,
+    mapped: address,
+  }: {
+    readonly serverName: string;
+    readonly mapped: TransportAddress;
+  }) => ({
+    server: serverName,
+    mapped: formatTransportAddress(address),
+  });
   return {
     family,
     mapping: summarizeMapping(observation),
     behavior: nat === "none" ? "no NAT" : mapping,
     ...(preservesPort !== undefined && { preservesPort }),
     ...(scope !== undefined && { scope }),
+    ...(dissenters.length > 0 && { contradicted: dissenters.map((one) => ({ ...asText(one), why: one.why })) }),
+    ...(disputed.length > 0 && { disputed: disputed.map(asText) }),
   };
+}
+
+/** What is wrong with the servers themselves. */
+export function serverCauses({ contradicted = [], disputed = [] }: NatReport): readonly Cause[] {
+  return [...contradicted.map(serverContradicted), ...(disputed.length > 0 ? [serversDisagree(disputed)] : [])];
+}
+
+/** True when `own` is what a server says that others contradict. */
+export function isContradicted(
+  { contradicted = [] }: Pick<NatReport, "contradicted">,
+  own: TransportAddress | undefined,
+): boolean {
+  return own !== undefined && contradicted.some(({ mapped }) => mapped === formatTransportAddress(own));
 }
 
 const classes: Readonly<Record<Mapping, NatClass>> = {
@@ -85,7 +112,7 @@ export function mappingOf(nat: NatClass | undefined): Mapping | undefined {
 }
 
 /** Turns an observation into what the diagnosis needs; undefined when it proves nothing. */
-export function summarizeMapping({ nat, mapping }: Pick<MappingObservation, "nat" | "mapping">): Mapping | undefined {
+export function summarizeMapping({ nat, mapping }: Pick<MappingVerdict, "nat" | "mapping">): Mapping | undefined {
   if (nat === "none") return "no NAT";
   if (mapping === "unknown") return undefined;
   return mapping === "endpoint-independent" ? "endpoint-independent" : "destination-dependent";
@@ -93,10 +120,19 @@ export function summarizeMapping({ nat, mapping }: Pick<MappingObservation, "nat
 
 /** Logs an observation: what it found, and a warning when peers will have a hard time because of it. */
 export function reportMapping(
-  observation: MappingObservation,
+  observation: MappingVerdict,
   { family, log }: { readonly family: Family; readonly log: Log },
 ): void {
-  const { nat, mapping, mapped } = observation;
+  const { nat, mapping, mapped, dissenters, disputed } = observation;
+  for (const { serverName, mapped: endpoint, why } of dissenters) {
+    const cause = serverContradicted({ server: serverName, mapped: formatTransportAddress(endpoint), why });
+    const fields = { family, server: serverName, endpoint: formatTransportAddress(endpoint) };
+    log.warn({ ...fields, reason: cause.text, hint: cause.hint }, "STUN server is contradicted by others");
+  }
+  if (disputed.length > 0) {
+    const { text: reason, hint } = serversDisagree(describeNat(observation, family).disputed ?? []);
+    log.warn({ family, reason, hint }, "STUN servers contradict each other");
+  }
   const line = { family, mapping: nat === "none" ? "no NAT" : mapping };
   if (summarizeMapping(observation) === "destination-dependent") {
     const hint = "peers whose NAT filters by port cannot connect to this host directly; forward a port, or use IPv6";

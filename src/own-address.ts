@@ -54,6 +54,8 @@ export interface OwnAddress {
   /** What is known now, without asking. */
   current(): EndpointRecord | undefined;
   details(): OwnAddressDetails;
+  /** What is known may be wrong: the next learn() asks, whatever the age. */
+  doubt(): void;
   /**
    * Discovers, unless the last answer is younger than `maxAgeMs`. A family that fails is logged and left out of a
    * dual-stack record; throws STUN_NO_ANSWER and the like when there is no answer at all. A discovery under way is
@@ -150,6 +152,9 @@ export function createOwnAddress(options: {
   return {
     current: () => known?.record,
     details: () => details,
+    doubt() {
+      if (known) known = { ...known, atMs: Number.NEGATIVE_INFINITY };
+    },
     async learn(device, { maxAgeMs, signal }) {
       if (known && known.port === device.listenPort && clock.monotonic() - known.atMs < maxAgeMs) return known.record;
       // One from the port before says nothing about this one, but must be over: both would hear each other's answers.

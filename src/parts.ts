@@ -142,7 +142,9 @@ export async function openParts({ config: first, clock, log }: PartsOptions): Pr
           ...sessionOf(interfaceConfig, { device, family, signal }),
           localPort: device.listenPort,
           localAddresses: localAddresses(device.name),
+          memory: memories[family],
         });
+        memories[family].distrust(observation.dissenters.map(({ serverName }) => serverName));
         reportMapping(observation, { family, log: interfaceLog });
         return describeNat(observation, family);
       },

@@ -1,9 +1,12 @@
 /** Situations that keep peers apart, in a small world: status names the one cause. The lab has them with real packets. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { formatTransportAddress } from "../src/address.ts";
 import type { Mapping } from "../src/diagnosis.ts";
 import { StunmeshError } from "../src/errors.ts";
 import { startInterfaceLoop } from "../src/interface-loop.ts";
+import type { NatReport } from "../src/nat.ts";
+import type { Discover } from "../src/own-address.ts";
 import { sealRecord, storageKey } from "../src/record.ts";
 import type { InterfaceStatus, PeerStatus } from "../src/status.ts";
 import { createFakeClock, type FakeClock } from "./fakes/clock.ts";
@@ -18,9 +21,12 @@ interface Options {
   readonly store: FaultyStore;
   readonly publicKey?: Uint8Array;
   readonly mapping?: Mapping;
+  /** Default: the truth about `host`, or nothing while it has no STUN. */
+  readonly discover?: Discover;
+  readonly observeMapping?: () => Promise<NatReport | undefined>;
 }
 
-function startLoop({ host, peer, clock, store, publicKey = peer.publicKey, mapping }: Options) {
+function startLoop({ host, peer, clock, store, publicKey = peer.publicKey, mapping, ...some }: Options) {
   const stop = new AbortController();
   const log = createFakeLog();
   const loop = startInterfaceLoop(
@@ -41,6 +47,7 @@ function startLoop({ host, peer, clock, store, publicKey = peer.publicKey, mappi
         return { address, server: "198.51.100.10:3478", rttMs: 10 };
       },
       observeMapping: async () => mapping && { family: "ipv4", mapping, behavior: mapping },
+      ...some,
       resolveTarget: async () => [],
       stores: new Map([["store", { name: "store", store, dedup: true }]]),
       clock,
@@ -261,4 +268,50 @@ test("two hosts with one key: the one that was overwritten says so", async () =>
   );
   assert.equal(one.log.find("another host publishes with this interface's key", "warn").length, 1);
   await one.stop();
+});
+
+test("an address that one server told and all others contradict is replaced at once, and the server named", async () => {
+  const { clock, a, b, store } = createPair();
+  const lie = { family: "ipv4", host: "198.18.0.9", port: 9 } as const;
+  const contradicted = [{ server: "liar.example:3478", mapped: "198.18.0.9:9", why: "alone" }] as const;
+  let isKnown = false;
+  let discoveries = 0;
+  const one = startLoop({
+    ...{ clock, store, host: a, peer: b },
+    async discover() {
+      discoveries += 1;
+      const address = isKnown ? a.address.ipv4 : lie;
+      assert.ok(address);
+      return { address, server: "192.0.2.1:3478", rttMs: 10 };
+    },
+    async observeMapping() {
+      await clock.sleep(20);
+      isKnown = true;
+      return { family: "ipv4", mapping: "endpoint-independent", behavior: "endpoint-independent", contradicted };
+    },
+  });
+  await clock.advance(2_000);
+  assert.deepEqual(one.status().own.ipv4?.address, formatTransportAddress(a.address.ipv4 ?? lie));
+  assert.match(one.status().notes?.join() ?? "", /the STUN server liar\.example:3478 alone says that this host is 198/);
+  await clock.advance(2_000);
+  assert.equal(discoveries, 2, "asked again once");
+  await one.stop();
+});
+
+test("a STUN answer of no use, and no way to send: nothing is said of UDP that is not so", async () => {
+  const { clock, a, b, store } = createPair();
+  for (const [code, why] of [
+    ["STUN_UNUSABLE", /^UDP works, but no STUN server is of use: 192\.0\.2\.1:3478: answered error 300; name other/],
+    ["STUN_NOT_SENT", /^no STUN server could be asked: 192\.0\.2\.1:3478: answered error 300; look at this host's/],
+    ["STUN_NAME_UNRESOLVED", /^no name of a STUN server can be resolved; repair DNS/],
+    ["SYSTEM_CALL_FAILED", /^no STUN server could be asked: /],
+  ] as const) {
+    const message = "Cannot learn the mapped IPv4 address: 192.0.2.1:3478: answered error 300";
+    const discover = () => Promise.reject(new StunmeshError(code, message));
+    const one = startLoop({ clock, store, host: a, peer: b, discover });
+    await clock.advance(10_000);
+    assert.match(one.peer().why ?? "", why);
+    assert.match(one.status().notes?.join() ?? "", why);
+    await one.stop();
+  }
 });

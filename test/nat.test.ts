@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createNatWatch, describeNat, mappingOf, natClassOf, reportMapping, summarizeMapping } from "../src/nat.ts";
-import { judgeMapping, type MappingSample } from "../src/stun/mapping.ts";
+import {
+  createNatWatch,
+  describeNat,
+  isContradicted,
+  mappingOf,
+  natClassOf,
+  reportMapping,
+  serverCauses,
+  summarizeMapping,
+} from "../src/nat.ts";
+import type { MappingSample } from "../src/stun/dissent.ts";
+import { judgeMapping } from "../src/stun/mapping.ts";
 import { createFakeClock } from "./fakes/clock.ts";
 import { createReading } from "./fakes/device.ts";
 import { createFakeLog } from "./fakes/log.ts";
@@ -104,4 +114,45 @@ test("createNatWatch keeps the last observation, also when the next one fails", 
   await watch.observe(device);
   assert.deepEqual(watch.current(), { report, atMs: 5 });
   assert.equal(log.find("NAT could not be observed", "warn").length, 1);
+});
+
+const at = (host: string, port: number, index: number): MappingSample => ({
+  server: { family: "ipv4", host: `198.51.100.${index}`, port: 3478 },
+  mapped: { family: "ipv4", host, port },
+  serverName: `stun${index}.example:3478`,
+});
+const facts = { localPort: 51820, localAddresses: [LOCAL] };
+
+test("a server that others contradict is named, and is no reason to call the NAT symmetric", () => {
+  for (const [host, why] of [
+    ["172.17.0.1", /no public address, and others contradict it/],
+    ["198.18.0.9", /alone says/],
+  ] as const) {
+    const seen = judgeMapping([at(host, 7, 1), at("203.0.113.7", 9, 2), at("203.0.113.7", 9, 3)], facts);
+    const log = createFakeLog();
+    reportMapping(seen, { family: "ipv4", log });
+    const [line] = log.find("STUN server is contradicted by others", "warn");
+    assert.equal(line?.server, "stun1.example:3478");
+    assert.equal(line?.endpoint, `${host}:7`);
+    assert.match(line?.reason ?? "", why);
+    assert.equal(log.lines.length, 2);
+    assert.equal(log.find("NAT observed", "info")[0]?.mapping, "endpoint-independent");
+    const report = describeNat(seen, "ipv4");
+    assert.equal(report.mapping, "endpoint-independent");
+    assert.equal(report.scope, "public");
+    assert.match(serverCauses(report)[0]?.text ?? "", why);
+    assert.ok(isContradicted(report, { family: "ipv4", host, port: 7 }));
+    assert.ok(!isContradicted(report, { family: "ipv4", host: "203.0.113.7", port: 9 }));
+    assert.ok(!isContradicted(report, undefined));
+  }
+});
+
+test("two servers that see different hosts are said to contradict each other, and nothing is said of the NAT", () => {
+  const seen = judgeMapping([at("198.18.0.9", 7, 1), at("203.0.113.7", 9, 2)], facts);
+  const log = createFakeLog();
+  reportMapping(seen, { family: "ipv4", log });
+  const [line] = log.find("STUN servers contradict each other", "warn");
+  assert.match(line?.reason ?? "", /stun1\.example:3478 says 198\.18\.0\.9:7, stun2\.example:3478 says 203/);
+  assert.equal(describeNat(seen, "ipv4").mapping, undefined);
+  assert.equal(log.find("NAT observed", "info")[0]?.mapping, "unknown");
 });

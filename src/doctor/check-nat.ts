@@ -7,8 +7,14 @@ export const natChecks: readonly Check<StunFacts>[] = [checkMapping, checkFilter
 function checkMapping({ observation, interface: subject }: StunFacts): readonly Finding[] {
   const check = "mapping";
   if (!observation) return [];
-  const { nat, mapping, mapped } = observation;
+  const { nat, mapping, mapped, disputed } = observation;
   if (nat === "none") return [{ level: "ok", check, subject, text: "no NAT: the servers see this host's own address" }];
+  if (mapping === "unknown" && disputed.length > 0) {
+    const hint = "see mapped-address";
+    return [
+      { level: "info", check, subject, text: "how the NAT maps is not known: the servers contradict each other", hint },
+    ];
+  }
   if (mapping === "unknown") {
     const hint = "name two STUN servers with different addresses in stun.addresses, to learn what kind of NAT this is";
     return [{ level: "info", check, subject, text: "there is a NAT, and one server cannot tell how it maps", hint }];

@@ -1,6 +1,6 @@
 /** Checks of what STUN servers answered, or did not. Pure. */
 import { formatTransportAddress } from "../address.ts";
-import { type StunTrouble, stunBlocked, stunFails } from "../causes.ts";
+import { type StunTrouble, serverContradicted, serversDisagree, stunBlocked, stunFails } from "../causes.ts";
 import { addressScope } from "../stun/scope.ts";
 import type { TroubleKind } from "../stun/servers.ts";
 import type { SurveyedServer } from "../stun/survey.ts";
@@ -58,7 +58,13 @@ function troubleOf(survey: readonly SurveyedServer[]): StunTrouble {
   return { kind: "unresolved", message: list(["unresolved"]) };
 }
 
-function checkServers({ survey, failure, isOnlyFamily, interface: subject }: StunFacts): readonly Finding[] {
+function checkServers({
+  survey,
+  failure,
+  isOnlyFamily,
+  observation,
+  interface: subject,
+}: StunFacts): readonly Finding[] {
   const check = "stun-server";
   const bad = isOnlyFamily ? "fail" : "warn";
   if (!survey) return failure ? [{ level: bad, check, subject, text: failure.message }] : [];
@@ -70,6 +76,12 @@ function checkServers({ survey, failure, isOnlyFamily, interface: subject }: Stu
       // One of the other family, most likely on purpose.
       const isOther = troubles.every(({ kind }) => kind === "absent");
       return { level: !someAnswer ? bad : isOther ? "info" : "warn", check, subject: name, text };
+    }
+    const dissenter = observation?.dissenters.find(({ serverName }) => serverName === name);
+    if (dissenter) {
+      const { mapped, why } = dissenter;
+      const cause = serverContradicted({ server: name, mapped: formatTransportAddress(mapped), why });
+      return { level: "warn", check, subject: name, ...cause };
     }
     const seen = [...new Set(answers.map(({ mapped }) => formatTransportAddress(mapped)))].join(" and ");
     return { level: "ok", check, subject: name, text: `answers in ${Math.round(first.rttMs)} ms and sees ${seen}` };
@@ -87,6 +99,11 @@ function checkMapped(facts: StunFacts): readonly Finding[] {
   if (!mapped) return [];
   const check = "mapped-address";
   const subject = facts.interface;
+  const disputed = facts.observation?.disputed ?? [];
+  if (disputed.length > 0) {
+    const seen = disputed.map((one) => ({ server: one.serverName, mapped: formatTransportAddress(one.mapped) }));
+    return [{ level: "warn", check, subject, ...serversDisagree(seen) }];
+  }
   const text = `this host is ${formatTransportAddress(mapped)} for the servers`;
   const scope = addressScope(mapped);
   if (scope === "public") {

@@ -111,7 +111,8 @@ export interface PeerFacts {
 /** What the judgements of peers need of STUN, by family. */
 export type OwnNat = { readonly [family in Family]?: StunFacts };
 
-/** The address of this host as the servers see it; the first of several. */
+/** The address of this host as the servers see it: the first of those that no other server contradicts. */
 export function mappedOf(facts: StunFacts | undefined): TransportAddress | undefined {
-  return facts?.survey?.flatMap(({ answers }) => answers)[0]?.mapped;
+  const believed = facts?.observation?.mapped[0]?.address;
+  return believed ?? facts?.survey?.flatMap(({ answers }) => answers)[0]?.mapped;
 }

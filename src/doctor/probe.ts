@@ -97,10 +97,10 @@ async function observe(
   { device, clock, signal }: ProbeOptions,
   { session, otherSession, survey }: Sessions,
 ): Promise<Pick<StunFacts, "observation" | "portFiltering" | "hairpins">> {
-  const samples = survey.flatMap(({ answers }) => answers);
+  const samples = survey.flatMap(({ name, answers }) => answers.map((one) => ({ ...one, serverName: name })));
   const facts = { localPort: device.listenPort, localAddresses: localAddresses(device.name) };
   const judged = judgeMapping(samples, facts);
-  const mapped = samples[0]?.mapped;
+  const mapped = judged.mapped[0]?.address;
   // Those of this family that live: of a lone one observeMapping() asks its other address as well.
   const answering = survey.filter(({ answers }) => answers.length > 0).map(({ name }) => name);
   const servers = session.servers.filter((server) => answering.includes(formatServer(server)));

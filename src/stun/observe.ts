@@ -4,9 +4,11 @@
  */
 import { type Family, type TransportAddress, transportAddress } from "../address.ts";
 import type { StunAddress } from "./attributes.ts";
-import { judgeMapping, type MappingSample, type MappingVerdict } from "./mapping.ts";
+import type { MappingSample } from "./dissent.ts";
+import { judgeMapping, type MappingVerdict } from "./mapping.ts";
 import { whyNotItsOther } from "./scope.ts";
-import type { StunServer } from "./servers.ts";
+import type { ServerMemory } from "./server-memory.ts";
+import { formatServer, formatServerAt, type StunServer } from "./servers.ts";
 import { runSession, type Session, type SessionOptions } from "./session.ts";
 import { waitAtMost } from "./wait.ts";
 
@@ -19,6 +21,8 @@ export interface ObserveMappingOptions extends SessionOptions {
   readonly localPort: number;
   /** IP literals of this host, canonical. */
   readonly localAddresses: readonly string[];
+  /** What discoveries learned: which addresses of a name are dead. */
+  readonly memory?: ServerMemory | undefined;
 }
 
 export interface MappingObservation extends MappingVerdict {
@@ -38,7 +42,7 @@ export function observeMapping(options: ObserveMappingOptions): Promise<MappingO
 
 async function collectSamples(
   session: Session,
-  { servers, family }: ObserveMappingOptions,
+  { servers, family, memory }: ObserveMappingOptions,
 ): Promise<readonly MappingSample[]> {
   const samples: MappingSample[] = [];
   let onFirst: () => void = () => undefined;
@@ -48,7 +52,7 @@ async function collectSamples(
   async function sample(address: TransportAddress, server: StunServer): Promise<void> {
     const answer = await session.ask(address, server);
     if (!answer) return;
-    samples.push({ server: address, mapped: answer.mapped });
+    samples.push({ server: address, mapped: answer.mapped, serverName: formatServer(server) });
     onFirst();
     // The other servers may be dead, or the same machine.
     const others = samples.length === 1 ? otherAddresses(answer.otherAddress, { asked: address, family }) : [];
@@ -56,7 +60,8 @@ async function collectSamples(
   }
   const all = Promise.all(
     servers.map(async (server) => {
-      const addresses = await session.locate(server);
+      const located = await session.locate(server);
+      const addresses = memory?.order(located, (address) => formatServerAt(server, address)) ?? located;
       await Promise.all(addresses.slice(0, ADDRESSES_PER_SERVER).map((address) => sample(address, server)));
     }),
   );
