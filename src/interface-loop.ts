@@ -13,7 +13,7 @@ import type { StateChange } from "./events.ts";
 import { explainPeer } from "./explain-peer.ts";
 import type { ResolveTarget } from "./health/target.ts";
 import { interfaceStatus } from "./interface-status.ts";
-import { createNatWatch, isContradicted, type NatReport, natClassOf } from "./nat.ts";
+import { createNatWatch, type NatReport, natClassOf } from "./nat.ts";
 import type { DiscoveryCounters } from "./own-address.ts";
 import { createOwnSlot } from "./own-slot.ts";
 import { createPeerChanges, type PeerChange } from "./peer-change.ts";
@@ -75,7 +75,13 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
   const { config, clock, log } = deps;
   const wake = createWake(clock);
   const reports = createReachabilityReport({ clock, log });
-  const nat = createNatWatch({ clock, log, signal, run: deps.observeMapping });
+  const nat = createNatWatch({
+    ...{ clock, log, signal, run: deps.observeMapping },
+    own: () => cycle.own,
+    onDoubt() {
+      for (const peer of peers) turns.due(peer, "change");
+    },
+  });
   const counters = deps.discoveryCounters ?? { discoveries: 0, discoveryFailures: 0 };
   let device: WireGuardDevice | undefined;
   let roundAtMs = clock.monotonic();
@@ -92,7 +98,7 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
     ping: (peer) => health.verdict(peer),
     nat: () => natClassOf(nat.current()?.report.mapping),
     saveSequence,
-    onOwnAddress: (seen) => turns.track(observeNat(seen)),
+    onOwnAddress: (seen) => turns.track(nat.observe(seen)),
   });
   const peers = [...cycle.peers.values()];
   const changes = createPeerChanges({ ...deps, interface: config.name, peers });
@@ -131,15 +137,6 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
       doubts.add(peer);
       wake.wake();
     }
-  }
-
-  /** An address that one server told and all others contradict is not kept until the next refresh. */
-  async function observeNat(seen: WireGuardDevice): Promise<void> {
-    await nat.observe(seen);
-    const report = nat.current()?.report;
-    if (!report || !isContradicted(report, cycle.own.current()?.[report.family])) return;
-    cycle.own.doubt();
-    for (const peer of peers) turns.due(peer, "change");
   }
 
   /** Brings what is known up to date with a look at the device, and acts on what became different. */

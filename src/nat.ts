@@ -6,6 +6,7 @@ import type { Mapping } from "./diagnosis.ts";
 import { isAbort } from "./errors.ts";
 import { createFailureLog } from "./failures.ts";
 import type { Log } from "./log.ts";
+import type { OwnAddress } from "./own-address.ts";
 import type { NatClass } from "./record.ts";
 import type { MappingVerdict } from "./stun/mapping.ts";
 import type { AddressScope } from "./stun/scope.ts";
@@ -39,6 +40,10 @@ export function createNatWatch(options: {
   readonly log: Log;
   readonly signal: AbortSignal;
   run(device: WireGuardDevice, signal: AbortSignal): Promise<NatReport | undefined>;
+  /** The own addresses in use. One that a server told whom all others contradict is not kept until the next refresh. */
+  own?(): Pick<OwnAddress, "current" | "doubt">;
+  /** That was the case: the next look for it is due. */
+  onDoubt?(): void;
 }): NatWatch {
   const { clock, log, signal } = options;
   const failures = createFailureLog(log);
@@ -49,6 +54,10 @@ export function createNatWatch(options: {
       try {
         const report = await options.run(device, signal);
         known = report && { report, atMs: clock.monotonic() };
+        const own = options.own?.();
+        if (!own || !report || !isContradicted(report, own.current()?.[report.family])) return;
+        own.doubt();
+        options.onDoubt?.();
       } catch (error) {
         if (!isAbort(error)) failures.failed("mapping", error, { message: "NAT could not be observed" });
       }

@@ -14,12 +14,11 @@ import { settledWithin, withDeadline } from "./deadline.ts";
 import { errorCode, StunmeshError } from "./errors.ts";
 import { createFailureLog } from "./failures.ts";
 import type { Log } from "./log.ts";
+import { OTHER_FAMILY_WAIT_MS } from "./schedule.ts";
 import type { WireGuardDevice } from "./wg/types.ts";
 
 /** The whole discovery of one family. STUN has its own, shorter deadlines; this one is for everything around it. */
 const DISCOVERY_TIMEOUT_MS = 12_000;
-/** A family that is merely slow (its first server is dead) answers within this time of the other one. */
-const OTHER_FAMILY_WAIT_MS = 2_000;
 
 /** One family's answer of a STUN discovery from the port of `device`. */
 export interface Discovered {

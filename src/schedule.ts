@@ -5,6 +5,9 @@ import type { Occasion } from "./publishing.ts";
 /** How much each occasion asks for. */
 const DEMAND: Readonly<Record<Occasion, number>> = { poll: 0, suspicion: 1, change: 2, interval: 3, failure: 4 };
 
+/** With dualstack: a family that is merely slow (its first server is dead) is discovered within this time of the other one. */
+export const OTHER_FAMILY_WAIT_MS = 2_000;
+
 export interface Schedule {
   /** A refresh of the peer is under way. */
   busy: boolean;

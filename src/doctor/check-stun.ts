@@ -1,13 +1,17 @@
 /** Checks of what STUN servers answered, or did not. Pure. */
 import { formatTransportAddress } from "../address.ts";
 import { type StunTrouble, serverContradicted, serversDisagree, stunBlocked, stunFails } from "../causes.ts";
+import { OTHER_FAMILY_WAIT_MS } from "../schedule.ts";
 import { addressScope } from "../stun/scope.ts";
 import type { TroubleKind } from "../stun/servers.ts";
 import type { SurveyedServer } from "../stun/survey.ts";
 import { mappedOf, type StunFacts } from "./facts.ts";
 import type { Check, Finding } from "./finding.ts";
 
-export const stunChecks: readonly Check<StunFacts>[] = [checkServers, checkUdp, checkMapped];
+/** A daemon lost a dead server's second. */
+const SLOW_MS = 900;
+
+export const stunChecks: readonly Check<StunFacts>[] = [checkServers, checkDiscovery, checkUdp, checkMapped];
 
 /** Why the own address is not learned from WireGuard's port, in one sentence; undefined when it is. */
 export function explainSilence(facts: StunFacts): Pick<Finding, "text" | "hint"> | undefined {
@@ -86,6 +90,36 @@ function checkServers({
     const seen = [...new Set(answers.map(({ mapped }) => formatTransportAddress(mapped)))].join(" and ");
     return { level: "ok", check, subject: name, text: `answers in ${Math.round(first.rttMs)} ms and sees ${seen}` };
   });
+}
+
+/** Not only whether a server lives, but whether a daemon gets to it. */
+function checkDiscovery({ discovery, survey, isOnlyFamily, interface: subject }: StunFacts): readonly Finding[] {
+  if (!discovery || !survey) return [];
+  const check = "discovery";
+  const { serverName, failure, tookMs, asked } = discovery;
+  const seconds = `${(tookMs / 1_000).toFixed(1)} s`;
+  const list = (names: readonly string[]) => (names.length === 0 ? "none" : names.join(", "));
+  const others = survey.map(({ name }) => name).filter((name) => !asked.includes(name));
+  if (serverName === undefined) {
+    const text = `a daemon that starts now learns no address, though a server answers: ${failure?.message ?? "none in time"}`;
+    return [{ level: "warn", check, subject, text, hint: "put the server that answers first in stun.addresses" }];
+  }
+  const before = asked.filter((name) => name !== serverName);
+  const text =
+    `a daemon that starts now takes the answer of ${serverName}, after ${seconds}; asked besides: ${list(before)}` +
+    `; its turn does not come: ${list(others)}`;
+  if (!isOnlyFamily && tookMs > OTHER_FAMILY_WAIT_MS) {
+    const late = `${text}; when the other family answers at once, this one has ${OTHER_FAMILY_WAIT_MS / 1_000} s, and is found after some refreshes only`;
+    return [{ level: "warn", check, subject, text: late, hint: `put ${serverName} first in stun.addresses` }];
+  }
+  const isSlow = before.length > 0 && tookMs > SLOW_MS;
+  return [
+    {
+      level: isSlow ? "info" : "ok",
+      ...{ check, subject, text },
+      ...(isSlow && { hint: `put ${serverName} first in stun.addresses` }),
+    },
+  ];
 }
 
 function checkUdp(facts: StunFacts): readonly Finding[] {

@@ -51,6 +51,16 @@ export interface DeviceFacts {
   readonly nowMs: number;
 }
 
+/** A discovery as a daemon makes it, that has just been started. */
+export interface DiscoveryFacts {
+  /** The server whose answer was taken; undefined when there was none in time: `failure` says why. */
+  readonly serverName: string | undefined;
+  readonly failure: Failure | undefined;
+  readonly tookMs: number;
+  /** The servers whose turn came, in their order. */
+  readonly asked: readonly string[];
+}
+
 /** What one family of an interface sees of the network. */
 export interface StunFacts {
   readonly interface: string;
@@ -60,6 +70,8 @@ export interface StunFacts {
   /** From WireGuard's port; undefined when no socket could be opened: `failure` says why. */
   readonly survey: readonly SurveyedServer[] | undefined;
   readonly failure: Failure | undefined;
+  /** What the daemon's own discovery did; undefined when no server answers anything. */
+  readonly discovery: DiscoveryFacts | undefined;
   /** From any other port, and undefined when that was of no use or not possible. */
   readonly otherPort: readonly SurveyedServer[] | undefined;
   /** Asked only when nothing answered: STUN servers that a TCP connection reaches. */

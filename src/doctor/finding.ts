@@ -22,6 +22,7 @@ export const checks = {
   route: "STUN, stores and endpoints are not routed into the tunnel itself",
   "reverse-path": "the reverse path filter lets answers to marked packets in",
   "stun-server": "each STUN server by itself: its name, its answer, how long it takes",
+  discovery: "which server a daemon gets its address from, in its order and with its deadline",
   udp: "which UDP gets out: from WireGuard's port, from another port, none at all",
   "mapped-address": "what the STUN servers see, and whether it is a public address",
   mapping: "whether the NAT keeps one public address for all destinations",

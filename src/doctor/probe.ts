@@ -19,6 +19,7 @@ import { type SurveyedServer, surveyServers } from "../stun/survey.ts";
 import type { WireGuardDevice } from "../wg/types.ts";
 import type { Failure, StunFacts } from "./facts.ts";
 import { isReachedByTcp, openOtherPort } from "./other-port.ts";
+import { rehearse } from "./rehearse.ts";
 
 export interface ProbeOptions {
   readonly parts: Parts;
@@ -53,6 +54,7 @@ export async function probe(options: ProbeOptions): Promise<StunFacts> {
     ...session,
     openSocket: (onDatagram) => openOtherPort(family, onDatagram),
   };
+  const rehearsal = rehearse(session, options);
   const [survey, otherPort, filtering] = await Promise.all([
     attempt(() => surveyServers(session)),
     isTunnelled ? undefined : attempt(() => surveyServers(otherSession)),
@@ -66,17 +68,22 @@ export async function probe(options: ProbeOptions): Promise<StunFacts> {
     otherPort: otherPort?.value,
     filtering: filtering?.value ?? ("unknown" as const),
   };
+  // What does not answer within the survey's 3 s is not waited for any longer.
+  if (!survey.value?.some(({ answers }) => answers.length > 0)) rehearsal.cancel();
+  const discovery = await rehearsal.facts;
+  signal.throwIfAborted();
   if (!survey.value) return facts;
   if (!survey.value.some(({ answers }) => answers.length > 0)) {
     const [heardFrom, tcpReaches] = await Promise.all([options.heardFrom(), findTcp(session, options)]);
     return { ...facts, heardFrom, tcpReaches };
   }
-  return { ...facts, ...(await observe(options, { session, otherSession, survey: survey.value })) };
+  return { ...facts, discovery, ...(await observe(options, { session, otherSession, survey: survey.value })) };
 }
 
 const nothing = {
   survey: undefined,
   failure: undefined,
+  discovery: undefined,
   otherPort: undefined,
   tcpReaches: [],
   heardFrom: undefined,

@@ -27,6 +27,8 @@ const MARGIN_MS = 100;
 export interface DiscoverOptions extends SessionOptions {
   /** Of the discoveries before this one, to be handed to the next. */
   readonly memory?: ServerMemory | undefined;
+  /** Told of each server, `host:port`, when its turn comes. */
+  readonly onTurn?: ((serverName: string) => void) | undefined;
 }
 
 export interface Discovery {
@@ -65,8 +67,9 @@ interface Begun extends Target {
 
 async function search(
   session: Session,
-  { servers, memory, timeoutMs = DEFAULT_TIMEOUT_MS }: DiscoverOptions & { readonly memory: ServerMemory },
+  options: DiscoverOptions & { readonly memory: ServerMemory },
 ): Promise<Discovery | undefined> {
+  const { servers, memory, timeoutMs = DEFAULT_TIMEOUT_MS, onTurn } = options;
   const { clock, signal } = session;
   const startMs = clock.monotonic();
   const pace = createPace({ startMs, timeoutMs });
@@ -107,6 +110,7 @@ async function search(
 
   function start(target: Target): void {
     running += 1;
+    if (!target.address) onTurn?.(formatServer(target.server));
     const onEnd = () => {
       running -= 1;
       pace.hurry();

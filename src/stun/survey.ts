@@ -8,8 +8,8 @@ import { waitAtMost } from "./wait.ts";
 
 /** Two lost datagrams. */
 const DEFAULT_WAIT_MS = 3_000;
-/** Of one server's name. */
-const ADDRESSES_PER_SERVER = 2;
+/** Of one server's name: more than any name should have, because only the last one may live. */
+const ADDRESSES_PER_SERVER = 16;
 
 export interface SurveyedServer {
   /** As configured, `host:port`. */

@@ -122,6 +122,48 @@ test("mapped-address: an address that the internet cannot route to", () => {
   assert.match(of("203.0.113.7:51820"), /^ok: .*/);
 });
 
+test("discovery: who is asked by a daemon, who answers it, and who never gets a turn", () => {
+  const servers = surveyOf({
+    "192.0.2.1:3478": undefined,
+    "192.0.2.2:3478": "203.0.113.7:1",
+    "192.0.2.3:3478": "203.0.113.7:1",
+  });
+  const of = (some: Partial<StunFacts["discovery"]>, isOnlyFamily = true) => {
+    const asked = ["192.0.2.1:3478", "192.0.2.2:3478"];
+    const discovery = { serverName: "192.0.2.2:3478", failure: undefined, tookMs: 1_020, asked, ...some };
+    return said(runChecks(stunChecks, createStun({ survey: servers, discovery, isOnlyFamily })), "discovery").join();
+  };
+  assert.match(
+    of({}),
+    /^info: .* takes the answer of 192\.0\.2\.2:3478, after 1\.0 s; asked besides: 192\.0\.2\.1:3478; /,
+  );
+  assert.match(of({}), /its turn does not come: 192\.0\.2\.3:3478$/);
+  assert.match(of({ tookMs: 20, asked: ["192.0.2.2:3478"] }), /^ok: .*asked besides: none; /);
+  assert.match(of({ tookMs: 2_500 }), /^info: /);
+  assert.match(of({ tookMs: 2_500 }, false), /^warn: .*this one has 2 s, and is found after some refreshes only$/);
+  const failure = { message: "Cannot learn", code: "STUN_NO_ANSWER" } as const;
+  assert.match(of({ serverName: undefined, failure }), /^warn: .* learns no address, though .*: Cannot learn$/);
+});
+
+test("stun-server: one that others contradict, and mapped-address when two contradict each other", () => {
+  const of = (seen: Parameters<typeof surveyOf>[0]) => runChecks(stunChecks, createStun({ survey: surveyOf(seen) }));
+  const truth = { "192.0.2.2:3478": "203.0.113.7:1", "192.0.2.3:3478": "203.0.113.7:1" };
+  const docker = of({ "192.0.2.1:3478": "172.17.0.1:1", ...truth });
+  assert.match(
+    said(docker, "stun-server")[0] ?? "",
+    /^warn: .*192\.0\.2\.1:3478 says .*172\.17\.0\.1:1.*no public address/,
+  );
+  assert.match(said(docker, "mapped-address").join(), /^ok: this host is 203\.0\.113\.7:1 /);
+  const lone = of({ "192.0.2.1:3478": "198.18.0.9:1", ...truth });
+  assert.match(said(lone, "stun-server")[0] ?? "", /^warn: .*alone says/);
+  const two = of({ "192.0.2.1:3478": "198.18.0.9:1", "192.0.2.2:3478": "203.0.113.7:1" });
+  assert.match(said(two, "mapped-address").join(), /^warn: the STUN servers contradict each other .*198\.18\.0\.9:1, /);
+  assert.match(said(two, "stun-server").join(), /^ok: .*,ok: /);
+  // A symmetric NAT: one IP address, two ports.
+  const symmetric = of({ "192.0.2.1:3478": "203.0.113.7:1", "192.0.2.2:3478": "203.0.113.7:2" });
+  assert.match(said(symmetric, "stun-server").join(), /^ok: .*,ok: /);
+});
+
 const record = (sequence: number, endpoint = "198.51.100.7:41000"): PeerFacts["found"][number] => ({
   plugin: "shared",
   record: { endpoints: { ipv4: at(endpoint) }, sequence },

@@ -28,6 +28,7 @@ export function createStun(some: Partial<StunFacts> = {}): StunFacts {
     isOnlyFamily: true,
     survey,
     failure: undefined,
+    discovery: { serverName: "192.0.2.1:3478", failure: undefined, tookMs: 12, asked: ["192.0.2.1:3478"] },
     otherPort: survey,
     tcpReaches: [],
     heardFrom: undefined,
