@@ -119,8 +119,8 @@ function isIpv4Mapped(bytes: Uint8Array): boolean {
 
 function parseIpv6(text: string): Uint8Array {
   const bytes = new Uint8Array(16);
-  const dotted = /[^:]*\.[^:]*$/.exec(text)?.[0];
-  const hex = dotted === undefined ? text : text.slice(0, -dotted.length) + ipv4AsGroups(dotted);
+  const last = text.slice(text.lastIndexOf(":") + 1);
+  const hex = last.includes(".") ? text.slice(0, -last.length) + ipv4AsGroups(last) : text;
   const [head = "", tail] = hex.split("::");
   const left = head === "" ? [] : head.split(":");
   const right = tail === undefined || tail === "" ? [] : tail.split(":");

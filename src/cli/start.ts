@@ -14,7 +14,7 @@ const GO_STYLE = new Set(["-config", "-config-dir", "-oneshot", "-version", "-he
  * code USAGE for a bad command line, and what the command throws.
  */
 export async function runCommandLine(args: readonly string[], signal: AbortSignal): Promise<number> {
-  const normal = args.map((arg) => (GO_STYLE.has(arg.replace(/=.*$/s, "")) ? `-${arg}` : arg));
+  const normal = args.map((arg) => (GO_STYLE.has(arg.split("=", 1)[0] ?? "") ? `-${arg}` : arg));
   const plain = parsePlainRun(normal);
   if (plain) {
     const { run } = await import("./run.ts");

@@ -118,7 +118,7 @@ function explain({ code, message }: YAMLError): string {
     case "TAB_AS_INDENT":
       return "a tab cannot be used to indent: use spaces";
     case "UNEXPECTED_TOKEN":
-      return `${message.replace(/:.*$/s, "")} (is a quote, a comma or a bracket missing?)`;
+      return `${message.split(":", 1)[0]} (is a quote, a comma or a bracket missing?)`;
     case "BLOCK_AS_IMPLICIT_KEY":
     case "MULTILINE_IMPLICIT_KEY":
     case "BAD_INDENT":

@@ -22,11 +22,12 @@ const nanosecondsPerUnit: Readonly<Record<string, number>> = {
   h: 3600e9,
 };
 
-const term = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/g;
-const whole = /^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+$/;
+/** `\d*` only behind a point: two ways to read a number would be two to the power of n ways to read n of them. */
+const term = /(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)/gy;
+const whole = /^[+-]?(?:(?:\d+(?:\.\d*)?|\.\d+)(?:ns|us|µs|μs|ms|s|m|h))+$/;
 /** What an editor is told: without the sign, which is only recognized to be refused. */
 export const durationPattern = whole.source.replace("[+-]?", "");
-const bareNumber = /^[+-]?(?:\d+\.?\d*|\.\d+)$/;
+const bareNumber = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)$/;
 
 type ParsedDuration = { readonly ms: number } | { readonly problem: string };
 
@@ -42,7 +43,7 @@ export function parseDuration(text: string): ParsedDuration {
   }
   if (!whole.test(text)) return { problem: `${quoted} is not a duration such as 30s, 1m30s or 10m (units: ms s m h)` };
   let nanoseconds = 0;
-  for (const [, number = "", unit = ""] of text.matchAll(term)) {
+  for (const [, number = "", unit = ""] of text.replace(/^[+-]/, "").matchAll(term)) {
     // Rounded per term: 1.1 * 1e9 is a little more than 1,100,000,000 and would be rounded up by one millisecond.
     nanoseconds += Math.round(Number(number) * (nanosecondsPerUnit[unit] ?? Number.NaN));
   }

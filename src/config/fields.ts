@@ -156,9 +156,10 @@ export function socketField() {
 
 /** Whether `text` is an IP literal or a host name (RFC 1123, and underscores, which exist). */
 export function isHost(text: string): boolean {
+  if (text.length > 253) return false;
   if (parseIp(text)) return true;
   const labels = text.replace(/\.$/, "").split(".");
-  if (text.length > 253 || !labels.every((label) => /^\w(?:[\w-]{0,61}\w)?$/.test(label))) return false;
+  if (!labels.every((label) => /^\w(?:[\w-]{0,61}\w)?$/.test(label))) return false;
   // A name whose last label is a number is an IPv4 address with a mistake in it (the WHATWG URL standard says so too).
   return !/^\d+$/.test(labels.at(-1) ?? "");
 }

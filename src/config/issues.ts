@@ -27,18 +27,28 @@ const expectedWords: Readonly<Record<string, string>> = {
   boolean: "true or false",
 };
 
-/** Reports every issue of a failed parse. */
+/** More errors than a person is shown: to take the secrets out of each costs a search for every one of them. */
+const MAX_EXPLAINED = 50;
+
+/** Reports every issue of a failed parse, the first of them with their reasons. */
 export function reportIssues(issues: readonly Issue[], context: IssueContext): void {
-  for (const issue of issues) reportIssue(issue, context);
+  for (const [index, issue] of issues.entries()) {
+    // Of keys nothing is a secret, and whether they are errors is the report's business.
+    if (index < MAX_EXPLAINED || issue.code === "unrecognized_keys") reportIssue(issue, context);
+    else context.report.error([...context.base, ...issue.path.map(stepOf)], "is not valid");
+  }
+}
+
+function stepOf(step: PropertyKey): string | number {
+  return typeof step === "symbol" ? String(step) : step;
 }
 
 function reportIssue(issue: Issue, context: IssueContext): void {
   const { report, base, value, redact = (text: string) => text } = context;
-  const steps = issue.path.map((step) => (typeof step === "symbol" ? String(step) : step));
+  const steps = issue.path.map(stepOf);
   const path = [...base, ...steps];
   if (issue.code === "unrecognized_keys") {
-    for (const key of issue.keys)
-      report.unknownKey([...path, key], explainUnknownKey(key, []).replace(/: known.*$/, ""));
+    for (const key of issue.keys) report.unknownKey([...path, key], explainUnknownKey(key, []));
   } else if (issue.code === "invalid_union" && issue.errors.length > 0) {
     for (const inner of nearestBranch(issue.errors))
       reportIssue({ ...inner, path: [...steps, ...inner.path] }, context);

@@ -65,7 +65,7 @@ export function explainUnknownKey(key: string, known: readonly string[]): string
   const suggestion = suggestSpelling(key, known);
   const shown = quoteValue(key);
   if (suggestion !== undefined) return `unknown key ${shown}: did you mean "${suggestion}"?`;
-  return `unknown key ${shown}: known here: ${known.join(", ")}`;
+  return `unknown key ${shown}${known.length === 0 ? "" : `: known here: ${known.join(", ")}`}`;
 }
 
 /** The schema that decides about the keys, behind wrappers such as defaults, preprocessing and transforms. */

@@ -15,8 +15,8 @@ const secretName = /(?:^|[-_.])(?:token|password|passwd|passphrase|secret|key|cr
 const publicName = /public[-_]?key$/i;
 /** Of a command: `-token VALUE` and `--token=VALUE`. */
 const secretFlag = /^--?([\w-]+)(?:=(.+))?$/s;
-/** RFC 3986 section 3.2.1: the password of a URL. */
-const urlPassword = /^[a-z][a-z0-9+.-]*:\/\/[^/?#@\s]*:([^/?#@\s]+)@/i;
+/** RFC 3986 section 3.2.1: the password of a URL, from the first colon on. */
+const urlPassword = /^[a-z][a-z0-9+.-]*:\/\/[^/?#@\s:]*:([^/?#@\s]+)@/i;
 
 /** The secrets inside a plugin's options, as they stand in the file. */
 export function findLiteralSecrets(options: unknown, path: ConfigPath): readonly LiteralSecret[] {

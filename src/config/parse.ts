@@ -7,7 +7,7 @@ import { selectHooks } from "./hooks.ts";
 import { reportIssues } from "./issues.ts";
 import { cleanKeys } from "./keys.ts";
 import { type PluginChoice, type PluginSchemas, readPluginOptions } from "./plugin-options.ts";
-import { checkReferences, selectPlugins } from "./references.ts";
+import { checkReferences, createPluginOrder, type PluginOrder, selectPlugins } from "./references.ts";
 import { type ConfigWarning, createReport } from "./report.ts";
 import { type FileConfig, fileSchema } from "./schema.ts";
 import type { ResolveSecret } from "./secrets.ts";
@@ -77,6 +77,7 @@ function createConfig(
   file: FileConfig,
   { path, choices }: { readonly path: string; readonly choices: ReadonlyMap<string, PluginChoice> },
 ): Config {
+  const order = createPluginOrder(Object.keys(file.plugins));
   return {
     path,
     refreshIntervalMs: file.refresh_interval,
@@ -86,7 +87,7 @@ function createConfig(
     log: { level: file.log.level, ...(file.log.format && { format: file.log.format }) },
     stun: { servers: file.stun.servers },
     health: { fixedRetries: file.ping_monitor.fixed_retries },
-    interfaces: Object.entries(file.interfaces).map(([name, block]) => createInterface(name, { block, file })),
+    interfaces: Object.entries(file.interfaces).map(([name, block]) => createInterface(name, { block, file, order })),
     plugins: Object.entries(file.plugins).flatMap(([name, block]) => {
       const choice = choices.get(name);
       if (!choice) return [];
@@ -118,7 +119,7 @@ type PeerBlock = InterfaceBlock["peers"][string];
 
 function createInterface(
   name: string,
-  { block, file }: { readonly block: InterfaceBlock; readonly file: FileConfig },
+  { block, file, order }: { readonly block: InterfaceBlock; readonly file: FileConfig; readonly order: PluginOrder },
 ): InterfaceConfig {
   const fib = block.fib ?? block.proxy?.fib;
   return {
@@ -128,17 +129,20 @@ function createInterface(
     listenInterfaces: block.listen_interfaces,
     listenDefaultRoute: block.listen_default_route,
     ...(fib !== undefined && { fib }),
-    peers: Object.entries(block.peers).map(([peerName, peer]) => createPeer(peerName, { peer, file })),
+    peers: Object.entries(block.peers).map(([peerName, peer]) => createPeer(peerName, { peer, file, order })),
   };
 }
 
-function createPeer(name: string, { peer, file }: { readonly peer: PeerBlock; readonly file: FileConfig }): PeerConfig {
+function createPeer(
+  name: string,
+  { peer, file, order }: { readonly peer: PeerBlock; readonly file: FileConfig; readonly order: PluginOrder },
+): PeerConfig {
   const ping = createPing(peer, file);
   return {
     name,
     ...(peer.description !== undefined && { description: peer.description }),
     publicKey: peer.public_key,
-    plugins: selectPlugins(peer.plugin ?? [], Object.keys(file.plugins)),
+    plugins: selectPlugins(peer.plugin ?? [], order),
     protocol: peer.protocol,
     ...(ping && { ping }),
   };

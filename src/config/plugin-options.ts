@@ -51,7 +51,7 @@ export async function readPluginOptions(plugins: unknown, context: PluginContext
     const path = ["plugins", name];
     const own = Object.fromEntries(Object.entries(block).filter(([key]) => !commonKeys.has(key)));
     const literals = findLiteralSecrets(own, path);
-    literalSecrets.push(...literals);
+    for (const literal of literals) literalSecrets.push(literal);
     const kind = selectKind(block, { ...context, path });
     if (kind === undefined) continue;
     const options = await readOptions(own, { ...context, kind, path, literals });

@@ -11,7 +11,7 @@ type Mapping = Readonly<Record<string, unknown>>;
 
 /** Checks peers against plugins and against one another. */
 export function checkReferences(root: Mapping, report: Report): void {
-  const plugins = Object.keys(asMapping(root.plugins));
+  const plugins = createPluginNames(Object.keys(asMapping(root.plugins)));
   const interfaces = Object.entries(asMapping(root.interfaces));
   if (interfaces.length === 0) report.warn(["interfaces"], "no interfaces: there is nothing to do");
   for (const [name, block] of interfaces) {
@@ -29,24 +29,67 @@ export function checkReferences(root: Mapping, report: Report): void {
   }
 }
 
-/** The plugins of a peer: those it names, once each, else the only one there is, else none. */
-export function selectPlugins(named: readonly string[], plugins: readonly string[]): readonly string[] {
-  if (named.length > 0) return plugins.filter((name) => named.includes(name));
-  return plugins.length === 1 ? plugins : [];
+/** Places of the plugins in the file, by name: there may be as many of them as of peers, and each peer asks. */
+export type PluginOrder = ReadonlyMap<string, number>;
+
+export function createPluginOrder(names: readonly string[]): PluginOrder {
+  return new Map(names.map((name, index) => [name, index]));
 }
 
-function checkPlugin(
-  peer: Mapping,
-  { path, plugins, report }: { path: ConfigPath; plugins: readonly string[]; report: Report },
-): void {
+/** The plugins of a peer: those it names, once each and in the order of the file, else the only one there is, else none. */
+export function selectPlugins(named: readonly string[], order: PluginOrder): readonly string[] {
+  if (named.length === 0) return order.size === 1 ? [...order.keys()] : [];
+  const placeOf = (name: string) => order.get(name) ?? 0;
+  return [...new Set(named)].filter((name) => order.has(name)).toSorted((a, b) => placeOf(a) - placeOf(b));
+}
+
+/** What errors say about the plugins there are. */
+interface PluginNames {
+  readonly all: ReadonlySet<string>;
+  /** As many as a message has room for. */
+  readonly listed: string;
+  /** `, did you mean "store"?` or nothing. */
+  hint(unknown: string): string;
+}
+
+const MAX_LISTED = 20;
+/** Known names that unknown ones are compared with, in all: a person sees the first errors only (report.ts). */
+const MAX_COMPARED = 20_000;
+
+function createPluginNames(names: readonly string[]): PluginNames {
+  const more = names.length > MAX_LISTED ? ` and ${names.length - MAX_LISTED} more` : "";
+  const hints = new Map<string, string>();
+  let compared = 0;
+  return {
+    all: new Set(names),
+    listed: `${names.slice(0, MAX_LISTED).join(", ")}${more}`,
+    hint(unknown) {
+      const known = hints.get(unknown);
+      if (known !== undefined) return known;
+      compared += names.length;
+      const suggestion = compared > MAX_COMPARED ? undefined : suggestSpelling(unknown, names);
+      const hint = suggestion === undefined ? "" : `, did you mean "${suggestion}"?`;
+      hints.set(unknown, hint);
+      return hint;
+    },
+  };
+}
+
+interface PeerContext {
+  readonly path: ConfigPath;
+  readonly plugins: PluginNames;
+  readonly report: Report;
+}
+
+function checkPlugin(peer: Mapping, { path, plugins, report }: PeerContext): void {
   const pluginPath = [...path, "plugin"];
   const named = pluginNames(peer.plugin);
   if (!named.every((name) => typeof name === "string")) return; // The schema says that.
-  if (named.length === 0 && plugins.length !== 1) {
-    const why = plugins.length === 0 ? "and there is none" : `and there are several: ${plugins.join(", ")}`;
+  if (named.length === 0 && plugins.all.size !== 1) {
+    const why = plugins.all.size === 0 ? "and there is none" : `and there are several: ${plugins.listed}`;
     report.error(pluginPath, `missing: the name of a plugin wanted, ${why}`);
   }
-  for (const name of named) if (!plugins.includes(name)) reportUnknown(name, { path: pluginPath, plugins, report });
+  for (const name of named) if (!plugins.all.has(name)) reportUnknown(name, { path: pluginPath, plugins, report });
 }
 
 /** What stands under `plugin` as a list; an empty text is as good as none. */
@@ -55,14 +98,9 @@ function pluginNames(plugin: unknown): readonly unknown[] {
   return list.map((name: unknown) => (typeof name === "number" ? String(name) : name));
 }
 
-function reportUnknown(
-  named: string,
-  { path: pluginPath, plugins, report }: { path: ConfigPath; plugins: readonly string[]; report: Report },
-): void {
-  const suggestion = suggestSpelling(named, plugins);
-  const hint = suggestion === undefined ? "" : `, did you mean "${suggestion}"?`;
-  const existing = plugins.length === 0 ? "there is none" : `known: ${plugins.join(", ")}`;
-  report.error(pluginPath, `no plugin is called ${quoteValue(named)}${hint} (${existing})`);
+function reportUnknown(named: string, { path: pluginPath, plugins, report }: PeerContext): void {
+  const existing = plugins.all.size === 0 ? "there is none" : `known: ${plugins.listed}`;
+  report.error(pluginPath, `no plugin is called ${quoteValue(named)}${plugins.hint(named)} (${existing})`);
 }
 
 function checkPing(peer: Mapping, { path, report }: { path: ConfigPath; report: Report }): void {

@@ -45,7 +45,7 @@ export function mergeServers({ address = "", addresses }: StunBlock, context: z.
 
 /** Parses `host:port` or `[2001:db8::1]:3478`; undefined for anything else. */
 export function parseServer(text: string): StunServer | undefined {
-  const match = /^(?:\[([^\]]*:[^\]]*)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
+  const match = /^(?:\[([^\]:]*:[^\]]*)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
   if (!match) return undefined;
   const [, ipv6, name, digits] = match;
   const host = ipv6 ?? name ?? "";

@@ -15,7 +15,7 @@ export function suggestSpelling(word: string, known: readonly string[]): string 
   let suggestion: string | undefined;
   for (const candidate of known) {
     if (Math.abs(candidate.length - typed.length) >= nearest) continue;
-    const distance = editDistance(typed, candidate.toLowerCase());
+    const distance = editDistance(typed, candidate.toLowerCase(), nearest);
     if (distance >= nearest || distance >= candidate.length) continue;
     nearest = distance;
     suggestion = candidate;
@@ -23,22 +23,28 @@ export function suggestSpelling(word: string, known: readonly string[]): string 
   return suggestion;
 }
 
-/** Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b`. */
-export function editDistance(a: string, b: string): number {
+/**
+ * Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b`; something of at least `limit` when there
+ * are that many. Looks at no more than the diagonals within `limit`: the others cannot lead back in time.
+ */
+export function editDistance(a: string, b: string, limit = Math.max(a.length, b.length)): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (let i = 1; i <= a.length; i++) {
     const row = [i];
-    for (let j = 1; j <= b.length; j++) {
+    let least = i;
+    for (let j = Math.max(1, i - limit); j <= Math.min(b.length, i + limit); j++) {
       const cost = a[i - 1] === b[j - 1] ? 0 : 1;
-      let distance = Math.min((last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (last[j - 1] ?? 0) + cost);
+      let distance = Math.min((last[j] ?? limit) + 1, (row[j - 1] ?? limit) + 1, (last[j - 1] ?? limit) + cost);
       if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
-        distance = Math.min(distance, (beforeLast[j - 2] ?? 0) + 1);
+        distance = Math.min(distance, (beforeLast[j - 2] ?? limit) + 1);
       }
-      row.push(distance);
+      row[j] = distance;
+      least = Math.min(least, distance);
     }
+    if (least > limit) return least;
     beforeLast = last;
     last = row;
   }
-  return last[b.length] ?? 0;
+  return last[b.length] ?? limit;
 }

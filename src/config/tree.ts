@@ -117,7 +117,8 @@ export function createTree(document: Document.Parsed, fail: (offset: number, mes
   }
 
   const root = convert(document.contents, 0) ?? {};
-  return { root, offsetOf: (path, part) => findOffset({ root, places }, path, part) };
+  const spellings: Spellings = new Map();
+  return { root, offsetOf: (path, part) => findOffset({ root, places, spellings }, path, part) };
 }
 
 /** Which node each alias stands for: the last one before it with that anchor. */
@@ -136,13 +137,17 @@ function resolveAliases(document: Document.Parsed): ReadonlyMap<Node, Node> {
   return targets;
 }
 
-function findOffset(tree: { root: unknown; places: Places }, path: ConfigPath, part: "key" | "value"): number {
+function findOffset(
+  tree: { root: unknown; places: Places; spellings: Spellings },
+  path: ConfigPath,
+  part: "key" | "value",
+): number {
   let here: unknown = tree.root;
   let block = 0;
   for (const [index, step] of path.entries()) {
     if (typeof here !== "object" || here === null) return block;
     const entries = tree.places.get(here);
-    const name = entries?.has(step) ? step : [...(entries?.keys() ?? [])].find((key) => sameWord(key, step));
+    const name = !entries || entries.has(step) ? step : anySpelling(entries, { word: step, known: tree.spellings });
     const place = name === undefined ? undefined : entries?.get(name);
     if (!place || name === undefined) return block;
     if (index === path.length - 1) return place[part];
@@ -152,9 +157,23 @@ function findOffset(tree: { root: unknown; places: Places }, path: ConfigPath, p
   return block;
 }
 
+/** Keys of a block by their lower-case form; made when the first of them is looked for, because that is an error's business. */
+type Spellings = Map<ReadonlyMap<string | number, Place>, ReadonlyMap<string, string>>;
+
 /** Keys of the program's own are found in any case: the path says `refresh_interval`, the file Refresh_Interval. */
-function sameWord(a: string | number, b: string | number): boolean {
-  return typeof a === "string" && typeof b === "string" && a.toLowerCase() === b.toLowerCase();
+function anySpelling(
+  entries: ReadonlyMap<string | number, Place>,
+  { word, known }: { readonly word: string | number; readonly known: Spellings },
+): string | undefined {
+  if (typeof word !== "string") return undefined;
+  let spellings = known.get(entries);
+  if (!spellings) {
+    const texts = [...entries.keys()].filter((key) => typeof key === "string");
+    // Backwards: of several spellings the first counts.
+    spellings = new Map(texts.toReversed().map((key) => [key.toLowerCase(), key]));
+    known.set(entries, spellings);
+  }
+  return spellings.get(word.toLowerCase());
 }
 
 function isMergeKey({ key }: Pair<Node, Node | null>): boolean {

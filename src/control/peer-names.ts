@@ -12,8 +12,13 @@ export function allPeers({ interfaces }: Pick<DaemonStatus, "interfaces">): read
 }
 
 /** True when `name` means this peer. */
-export function isNamed({ interface: device, peer }: NamedPeer, name: string): boolean {
-  return name === device || name === peer.name || name === `${device}/${peer.name}`;
+export function isNamed(one: NamedPeer, name: string): boolean {
+  return namesOf(one).includes(name);
+}
+
+/** Every name that means this peer. */
+export function namesOf({ interface: device, peer }: NamedPeer): readonly string[] {
+  return [device, peer.name, `${device}/${peer.name}`];
 }
 
 /** What there is, for a message: `wg0/site2, wg0/site3`. */

@@ -3,7 +3,7 @@ import { describeError, errorCode } from "../errors.ts";
 import type { DaemonEvent } from "../events.ts";
 import type { DaemonStatus } from "../status.ts";
 import { formatMetrics } from "./metrics.ts";
-import { allPeers, isNamed, listPeers } from "./peer-names.ts";
+import { allPeers, isNamed, listPeers, namesOf } from "./peer-names.ts";
 import { readProcessUsage } from "./process-usage.ts";
 import { PROMETHEUS_CONTENT_TYPE } from "./prometheus-text.ts";
 
@@ -89,13 +89,15 @@ function onePeer(controlled: Controlled, { name }: { readonly name: string }): R
 
 function refresh(controlled: Controlled, { query }: { readonly query: URLSearchParams }): Reply {
   const all = allPeers(controlled.status());
-  const names = query.getAll("peer");
-  const unknown = names.find((name) => !all.some((one) => isNamed(one, name)));
+  // Sets: a request may hold a thousand names, and ask about a thousand peers.
+  const names = new Set(query.getAll("peer"));
+  const known = new Set(all.flatMap(namesOf));
+  const unknown = [...names].find((name) => !known.has(name));
   if (unknown !== undefined) {
     const message = `no interface or peer is called "${unknown}", there are ${listPeers(all)}`;
     return refuse(404, { code: "NOT_FOUND", message });
   }
-  const chosen = names.length === 0 ? all : all.filter((one) => names.some((name) => isNamed(one, name)));
+  const chosen = names.size === 0 ? all : all.filter((one) => namesOf(one).some((name) => names.has(name)));
   for (const one of chosen) controlled.refresh({ interface: one.interface, peer: one.peer.name });
   return { status: 202, json: { refreshed: chosen.map((one) => ({ interface: one.interface, peer: one.peer.name })) } };
 }

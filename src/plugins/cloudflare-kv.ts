@@ -11,6 +11,7 @@ import { openCloudflare } from "./cloudflare-api.ts";
 import { cloudflareOptions } from "./cloudflare-options.ts";
 import { readRefusal } from "./cloudflare-reply.ts";
 import type { Plugin } from "./types.ts";
+import { withoutLineEnds } from "./value.ts";
 
 const KEY_UNKNOWN = 10009;
 /** Keys that one call may ask for. */
@@ -105,8 +106,8 @@ export const cloudflareKv: Plugin<typeof kvSchema> = {
         const call = callOf("get", { key, signal });
         const all = await readTogether(key, signal);
         const value = all ? all.get(`${prefix}${key}`) : await readOne(key, call);
-        const text = value?.replace(/[\r\n]+$/, "");
-        return text ? [text] : [];
+        const text = withoutLineEnds(value ?? "");
+        return text === "" ? [] : [text];
       },
       async set(key, value, signal) {
         signal.throwIfAborted();
@@ -140,7 +141,7 @@ const unitMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_
 /** Milliseconds of `90s`, `1h30m`, `24h`; undefined for anything else. */
 function parseDuration(text: string): number | undefined {
   if (!/^(?:\d{1,9}[smh])+$/.test(text)) return undefined;
-  return [...text.matchAll(/(\d+)([smh])/g)].reduce(
+  return [...text.matchAll(/(\d+)([smh])/gy)].reduce(
     (ms, [, count, unit = ""]) => ms + Number(count) * (unitMs[unit] ?? 0),
     0,
   );

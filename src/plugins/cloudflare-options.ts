@@ -1,5 +1,6 @@
 /** The options that both plugins of Cloudflare have. */
 import * as z from "zod";
+import { withoutEnd } from "./value.ts";
 
 /** 40 % of the 1,200 calls in 5 minutes that Cloudflare allows, so that a few daemons and a dashboard fit beside. */
 const DEFAULT_CALL_LIMIT = 480;
@@ -21,7 +22,7 @@ export const cloudflareOptions = {
     .trim()
     .refine(isApiUrl, "must be a URL as https://host/path, without ? and #")
     .default("https://api.cloudflare.com/client/v4")
-    .transform((url) => url.replace(/\/+$/, ""))
+    .transform((url) => withoutEnd(url, "/"))
     .describe("Address of the API, for gateways and tests."),
 };
 

@@ -127,9 +127,9 @@ export function createTxtRecords({ api, zone: zoneName, domain }: RecordsOptions
       const pages = Math.ceil(first.count / first.perPage);
       knownPages = pages;
       if (pages > maxCalls) return undefined;
-      const found = [...first.records];
-      for (let page = 2; page <= pages; page++) found.push(...(await readPage(page, call)).records);
-      return groupByName(sortNewestFirst(found));
+      const found = [first.records];
+      for (let page = 2; page <= pages; page++) found.push((await readPage(page, call)).records);
+      return groupByName(sortNewestFirst(found.flat()));
     },
     create(key, value, call) {
       return inZone(call, async (zone_id) => {

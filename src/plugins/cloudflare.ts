@@ -15,6 +15,7 @@ import { cloudflareOptions } from "./cloudflare-options.ts";
 import { createTxtRecords, type RecordCall, type TxtRecords } from "./cloudflare-records.ts";
 import { isResolver, openTxtLookup } from "./txt-lookup.ts";
 import type { Plugin } from "./types.ts";
+import { withoutEnd, withoutStart } from "./value.ts";
 
 const keyPattern = /^[0-9a-f]{40}$/i;
 /** Of the records a set removes: each costs a call. */
@@ -23,7 +24,7 @@ const MAX_REMOVED = 20;
 const ID_KEPT_MS = 60 * 60_000;
 
 const dnsName = z.string().transform((text, context) => {
-  const name = domainToASCII(text.trim().replace(/^\.+|\.+$/g, ""));
+  const name = domainToASCII(withoutEnd(withoutStart(text.trim(), "."), "."));
   if (text.trim() === "" || /^(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}$/.test(name)) return name;
   context.issues.push({ code: "custom", message: "must be a name in the DNS", input: text });
   return z.NEVER;

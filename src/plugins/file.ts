@@ -16,6 +16,7 @@ import { type ErrorCode, StunmeshError } from "../errors.ts";
 import { storeAction } from "./action.ts";
 import { watchDirectory } from "./file-watch.ts";
 import type { Plugin } from "./types.ts";
+import { withoutLineEnds } from "./value.ts";
 
 const MAX_VALUE_BYTES = 64 * 1024;
 /** Temporary files older than this were left by a writer that died. */
@@ -94,7 +95,7 @@ async function readValue(place: string): Promise<string | undefined> {
       if (bytesRead === 0 || length === buffer.length) break;
     }
     if (length > MAX_VALUE_BYTES) throw new StunmeshError("STORE_REPLY_INVALID", "it has more than 64 KiB");
-    return decodeText(buffer.subarray(0, length)).replace(/[\r\n]+$/, "");
+    return withoutLineEnds(decodeText(buffer.subarray(0, length)));
   } finally {
     await handle.close();
   }

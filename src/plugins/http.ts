@@ -10,6 +10,7 @@ import { type HttpReply, openHttpClient } from "./http-client.ts";
 import { httpError } from "./http-errors.ts";
 import { createVersions, watchHttp } from "./http-watch.ts";
 import type { Plugin } from "./types.ts";
+import { withoutEnd, withoutLineEnds } from "./value.ts";
 
 const keyPattern = /^[0-9a-f]{40}$/i;
 
@@ -27,7 +28,7 @@ const httpSchema = z
     write_token: tokenSchema.optional().describe("Bearer token for writing. @default token"),
   })
   .transform(({ url, token, read_token, write_token }) => ({
-    url: url.replace(/\/+$/, ""),
+    url: withoutEnd(url, "/"),
     tokens: { get: read_token ?? token, set: write_token ?? token },
   }));
 
@@ -53,7 +54,7 @@ export const http: Plugin<typeof httpSchema> = {
         const why = "it answers with a page for people: is the URL right?";
         throw httpError("STORE_REPLY_INVALID", { ...request, why });
       }
-      const value = reply.text.replace(/[\r\n]+$/, "");
+      const value = withoutLineEnds(reply.text);
       return value === "" ? [] : [value];
     }
 

@@ -13,6 +13,7 @@ import { openHttpClient } from "./http-client.ts";
 import { decodeLine, type Envelope, encodePut, isProxyLine, sortValues } from "./opendht-envelope.ts";
 import { createSeenValues, watchDht } from "./opendht-watch.ts";
 import type { Plugin } from "./types.ts";
+import { withoutEnd } from "./value.ts";
 
 /** A value of the DHT has at most 64 KiB; lines of ours have less than one. */
 const MAX_LINE_BYTES = 8 * 1024;
@@ -41,7 +42,7 @@ const opendhtSchema = z
     path: ["endpoint"],
   })
   .transform(({ endpoint, endpoints, magic }) => ({
-    endpoints: [...new Set([endpoint, ...endpoints].map((text) => text.replace(/\/+$/, "")).filter(Boolean))],
+    endpoints: [...new Set([endpoint, ...endpoints].map((text) => withoutEnd(text, "/")).filter(Boolean))],
     magic: magic || "stunmesh-v1",
   }));
 

@@ -8,7 +8,7 @@ import { openRedisConnection, type RedisConnection, type RedisTarget } from "./r
 import { ConnectionLostError, isConnectionLost, ReplyError } from "./redis-failure.ts";
 import { isErrorReply, type Reply } from "./redis-protocol.ts";
 
-/** A connection on which nothing came for this long while a call waited is given up together with the call. */
+/** A connection on which no reply came for this long, though one was due, is given up together with the call that noticed. */
 const SILENT_MS = 5000;
 
 export interface RedisClient {
@@ -67,15 +67,15 @@ async function callOnce(
     clock,
   }: { readonly commands: readonly (readonly string[])[]; readonly signal: AbortSignal; readonly clock: Clock },
 ): Promise<readonly Reply[]> {
-  const sentMs = clock.monotonic();
   try {
     const replies = await abortable(connection.request(commands), signal);
     const failure = replies.find(isErrorReply);
     if (failure) throw new ReplyError(failure.error);
     return replies;
   } catch (error) {
-    const silentMs = clock.monotonic() - Math.max(sentMs, connection.lastReceivedMs);
-    if (signal.aborted && silentMs >= SILENT_MS) connection.close(new ConnectionLostError("no answer"));
+    const { waitingSinceMs = Number.POSITIVE_INFINITY } = connection;
+    if (signal.aborted && clock.monotonic() - waitingSinceMs >= SILENT_MS)
+      connection.close(new ConnectionLostError("no answer"));
     throw error;
   }
 }

@@ -26,14 +26,17 @@ export interface RedisConnection {
   request(commands: readonly (readonly string[])[]): Promise<readonly Reply[]>;
   /** Sends a command whose replies are for `onPush`. */
   send(command: readonly string[]): void;
-  /** Monotonic clock. */
-  readonly lastReceivedMs: number;
+  /** When the last reply was complete, or it was opened. Monotonic clock. A part of one is no sign of life. */
+  readonly lastReplyMs: number;
+  /** Since when the next reply is waited for; undefined when none is. Monotonic clock. */
+  readonly waitingSinceMs: number | undefined;
   /** Resolves with the reason when the connection has ended; never rejects. */
   readonly ended: Promise<unknown>;
   close(reason?: unknown): void;
 }
 
 interface Waiting {
+  readonly sentMs: number;
   readonly count: number;
   readonly replies: Reply[];
   resolve(replies: readonly Reply[]): void;
@@ -89,7 +92,7 @@ function startConnection(
 ): RedisConnection {
   const parse = createReplyParser();
   const waiting: Waiting[] = [];
-  let lastReceivedMs = clock.monotonic();
+  let lastReplyMs = clock.monotonic();
   let end: { readonly reason: unknown } | undefined;
   const { promise: ended, resolve: resolveEnded } = withResolver();
 
@@ -117,9 +120,11 @@ function startConnection(
   socket.setNoDelay(true);
   socket.setKeepAlive(true, KEEP_ALIVE_MS);
   socket.on("data", (chunk: Buffer) => {
-    lastReceivedMs = clock.monotonic();
     try {
-      for (const reply of parse(chunk)) take(reply);
+      for (const reply of parse(chunk)) {
+        lastReplyMs = clock.monotonic();
+        take(reply);
+      }
     } catch (error) {
       close(error);
     }
@@ -130,8 +135,11 @@ function startConnection(
   return {
     ended,
     close,
-    get lastReceivedMs() {
-      return lastReceivedMs;
+    get lastReplyMs() {
+      return lastReplyMs;
+    },
+    get waitingSinceMs() {
+      return waiting[0] && Math.max(waiting[0].sentMs, lastReplyMs);
     },
     request(commands) {
       return new Promise((resolve, reject) => {
@@ -139,7 +147,7 @@ function startConnection(
           reject(end.reason);
           return;
         }
-        waiting.push({ count: commands.length, replies: [], resolve, reject });
+        waiting.push({ sentMs: clock.monotonic(), count: commands.length, replies: [], resolve, reject });
         socket.write(Buffer.concat(commands.map(encodeCommand)));
       });
     },

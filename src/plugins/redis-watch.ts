@@ -94,11 +94,11 @@ async function keepAsking(
   while (!signal.aborted) {
     try {
       await clock.sleep(PING_EVERY_MS, signal);
-      if (clock.monotonic() - connection.lastReceivedMs < PING_EVERY_MS) continue;
+      if (clock.monotonic() - connection.lastReplyMs < PING_EVERY_MS) continue;
       const askedMs = clock.monotonic();
       connection.send(["PING"]);
       await clock.sleep(PONG_WITHIN_MS, signal);
-      if (connection.lastReceivedMs < askedMs) connection.close();
+      if (connection.lastReplyMs < askedMs) connection.close();
     } catch {
       // The connection has ended, and with it the reason to ask.
       return;

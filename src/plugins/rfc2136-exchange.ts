@@ -9,7 +9,14 @@ import { lookup } from "node:dns/promises";
 import { connect, isIP, isIPv6 } from "node:net";
 import type { Clock } from "../clock.ts";
 import { abortable } from "./abortable.ts";
-import { DnsFormatError, type DnsMessage, decodeMessage, uint16 } from "./rfc2136-message.ts";
+import {
+  DnsFormatError,
+  type DnsHeader,
+  type DnsMessage,
+  decodeHeader,
+  decodeMessage,
+  uint16,
+} from "./rfc2136-message.ts";
 
 /** RFC 1035 section 4.2.1. Without EDNS no reply is longer, and a longer request may be cut off. */
 const MAX_DATAGRAM_BYTES = 512;
@@ -20,11 +27,6 @@ export interface DnsServer {
   /** Name or IP literal, without brackets. */
   readonly host: string;
   readonly port: number;
-}
-
-export interface DnsReply {
-  readonly bytes: Buffer;
-  readonly message: DnsMessage;
 }
 
 interface ExchangeOptions {
@@ -40,7 +42,7 @@ interface ExchangeOptions {
  * The reply to `request`. Throws the system's errors; for replies by TCP DnsFormatError; and NoAnswerError when UDP gave none
  * after all tries (about 15 s). Rejects with the reason of `signal`.
  */
-export async function exchangeDns(options: ExchangeOptions): Promise<DnsReply> {
+export async function exchangeDns(options: ExchangeOptions): Promise<DnsMessage> {
   const { server, request, isTcpOnly, clock, signal } = options;
   signal.throwIfAborted();
   // Once for all tries; and as an address, because a datagram socket is of one family.
@@ -48,7 +50,7 @@ export async function exchangeDns(options: ExchangeOptions): Promise<DnsReply> {
   const at = { host, port: server.port, request, clock, signal };
   if (!isTcpOnly && request.length <= MAX_DATAGRAM_BYTES) {
     const reply = await exchangeUdp(at);
-    if (!reply.message.isTruncated) return reply;
+    if (!reply.isTruncated) return reply;
   }
   return exchangeTcp(at);
 }
@@ -63,15 +65,16 @@ interface ExchangeAt {
   readonly signal: AbortSignal;
 }
 
-function exchangeUdp({ host, port, request, clock, signal }: ExchangeAt): Promise<DnsReply> {
+function exchangeUdp({ host, port, request, clock, signal }: ExchangeAt): Promise<DnsMessage> {
   // A socket, and with it a random port, for each exchange: a forger has to guess it together with the ID (RFC 5452).
   const socket = createSocket(isIPv6(host) ? "udp6" : "udp4");
   const done = new AbortController();
-  const exchange = new Promise<DnsReply>((resolve, reject) => {
+  const asked = decodeMessage(request);
+  const exchange = new Promise<DnsMessage>((resolve, reject) => {
     socket.on("error", reject);
     socket.on("message", (bytes) => {
-      const message = replyTo(request, bytes);
-      if (message) resolve({ bytes, message });
+      const message = replyTo(asked, bytes);
+      if (message) resolve(message);
     });
     // Connected: the kernel takes datagrams of this server only, and tells when its port is closed.
     socket.connect(port, host, () => {
@@ -93,22 +96,28 @@ function exchangeUdp({ host, port, request, clock, signal }: ExchangeAt): Promis
   });
 }
 
-function exchangeTcp({ host, port, request, signal }: ExchangeAt): Promise<DnsReply> {
+function exchangeTcp({ host, port, request, signal }: ExchangeAt): Promise<DnsMessage> {
   const socket = connect({ host, port });
-  const exchange = new Promise<DnsReply>((resolve, reject) => {
-    let received: Buffer = Buffer.alloc(0);
+  const exchange = new Promise<DnsMessage>((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let receivedBytes = 0;
+    /** With the length that comes first, which bounds it: 64 KiB. */
+    let wantedBytes: number | undefined;
     socket.on("error", reject);
     socket.on("close", () => reject(new NoAnswerError("the server closed the connection")));
     socket.on("data", (chunk: Buffer) => {
-      // Bounded by the length that comes first: 64 KiB.
-      received = Buffer.concat([received, chunk]);
-      if (received.length < 2 || received.length < 2 + received.readUInt16BE(0)) return;
-      const bytes = received.subarray(2, 2 + received.readUInt16BE(0));
+      chunks.push(chunk);
+      receivedBytes += chunk.length;
+      if (receivedBytes < (wantedBytes ?? 2)) return;
+      const received = Buffer.concat(chunks);
+      wantedBytes = 2 + received.readUInt16BE(0);
+      if (receivedBytes < wantedBytes) return;
+      const bytes = received.subarray(2, wantedBytes);
       try {
         const message = decodeMessage(bytes);
-        if (!isReplyTo(request, message)) throw new DnsFormatError("it answers another question");
+        if (!isReplyTo(decodeMessage(request), message)) throw new DnsFormatError("it answers another question");
         if (message.isTruncated) throw new DnsFormatError("it is truncated, by TCP");
-        resolve({ bytes, message });
+        resolve(message);
       } catch (error) {
         reject(error);
       }
@@ -121,20 +130,27 @@ function exchangeTcp({ host, port, request, signal }: ExchangeAt): Promise<DnsRe
   });
 }
 
-function replyTo(request: Buffer, bytes: Buffer): DnsMessage | undefined {
+/** The reply in a datagram. What anybody can forge without knowing the ID is dropped before it costs anything. */
+function replyTo(asked: DnsMessage, bytes: Buffer): DnsMessage | undefined {
+  if (bytes.length > MAX_DATAGRAM_BYTES) return undefined;
   try {
+    if (!isForUs(asked, decodeHeader(bytes))) return undefined;
     const message = decodeMessage(bytes);
-    return isReplyTo(request, message) ? message : undefined;
+    return isReplyTo(asked, message) ? message : undefined;
   } catch (error) {
     if (error instanceof DnsFormatError) return undefined;
     throw error;
   }
 }
 
-/** Same ID, same kind, and the same question where the reply repeats it: one to an update need not (RFC 2136 section 3.8). */
-function isReplyTo(request: Buffer, reply: DnsMessage): boolean {
-  const asked = decodeMessage(request);
-  if (!reply.isResponse || reply.id !== asked.id || reply.opcode !== asked.opcode) return false;
+/** Same ID, same kind. */
+function isForUs(asked: DnsMessage, reply: DnsHeader): boolean {
+  return reply.isResponse && reply.id === asked.id && reply.opcode === asked.opcode;
+}
+
+/** For us, and the same question where the reply repeats it: one to an update need not (RFC 2136 section 3.8). */
+function isReplyTo(asked: DnsMessage, reply: DnsMessage): boolean {
+  if (!isForUs(asked, reply)) return false;
   const [question, wanted] = [reply.questions[0], asked.questions[0]];
   if (!question) return asked.opcode !== 0 || reply.rcode !== 0;
   return (

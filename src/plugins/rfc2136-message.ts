@@ -1,8 +1,9 @@
 /**
  * DNS messages (RFC 1035 section 4), as far as an update (RFC 2136) and a TXT query need them.
  *
- * Decoding is strict and bounded: compression pointers only lead backwards, names have at most 255 bytes, counts are what
- * is there, and nothing may follow. Names are lower-case texts without the final dot; bytes that are no printable ASCII, dots
+ * Decoding is strict and bounded: compression pointers only lead backwards and are counted, names have at most 255 bytes,
+ * counts are what is there, and nothing may follow. What nobody asks for is passed over and not decoded: by pointers a
+ * message of 64 KiB can hold 4,000 names of 255 bytes. Names are lower-case texts without the final dot; bytes that are no printable ASCII, dots
  * and backslashes in a label are written `\DDD` (RFC 1035 section 5.1), so that different names have different texts.
  */
 
@@ -11,8 +12,12 @@ export const recordClass = { IN: 1, ANY: 255 } as const;
 export const opcode = { QUERY: 0, UPDATE: 5 } as const;
 
 const HEADER_BYTES = 12;
+/** Of a record, behind its name: type, class, TTL, length of the data. */
+const RECORD_BYTES = 10;
 const MAX_NAME_BYTES = 255;
 const MAX_POINTER = 0x3fff;
+/** Of one name: it has no more labels, and a pointer that leads to no label says nothing. */
+const MAX_POINTERS = 127;
 
 export interface DnsHeader {
   readonly id: number;
@@ -29,7 +34,10 @@ export interface DnsQuestion {
   readonly class: number;
 }
 
-export interface DnsRecord extends DnsQuestion {
+/** Without its name, which is at `offset`: decodeName. */
+export interface DnsRecord {
+  readonly type: number;
+  readonly class: number;
   readonly ttlSeconds: number;
   /** RDATA as it stands in the message: names in it may be compressed. */
   readonly data: Buffer;
@@ -38,6 +46,8 @@ export interface DnsRecord extends DnsQuestion {
 }
 
 export interface DnsMessage extends DnsHeader {
+  /** All of it. */
+  readonly bytes: Buffer;
   readonly questions: readonly DnsQuestion[];
   readonly answers: readonly DnsRecord[];
   readonly additional: readonly DnsRecord[];
@@ -75,17 +85,23 @@ export function encodeTxtUpdate(options: {
   return Buffer.concat([header, zoneSection, deleteAll, add]);
 }
 
-/** Decodes a whole message. Throws DnsFormatError. */
-export function decodeMessage(bytes: Buffer): DnsMessage {
+/** Decodes the beginning of a message, which tells whom it is for. Throws DnsFormatError. */
+export function decodeHeader(bytes: Buffer): DnsHeader {
   if (bytes.length < HEADER_BYTES) throw new DnsFormatError("it is shorter than a header");
   const flags = bytes.readUInt16BE(2);
-  const header: DnsHeader = {
+  return {
     id: bytes.readUInt16BE(0),
     isResponse: (flags & 0x8000) !== 0,
     opcode: (flags >> 11) & 15,
     isTruncated: (flags & 0x0200) !== 0,
     rcode: flags & 15,
   };
+}
+
+/** Decodes a whole message, but no names of records. Throws DnsFormatError. */
+export function decodeMessage(bytes: Buffer): DnsMessage {
+  const header = decodeHeader(bytes);
+  if (bytes.readUInt16BE(4) > 1) throw new DnsFormatError("it has more than one question");
   let offset = HEADER_BYTES;
   function readQuestion(): DnsQuestion {
     const name = decodeName(bytes, offset);
@@ -95,26 +111,31 @@ export function decodeMessage(bytes: Buffer): DnsMessage {
   }
   function readRecord(): DnsRecord {
     const start = offset;
-    const question = readQuestion();
-    need(bytes, offset, 6);
-    const ttlSeconds = bytes.readUInt32BE(offset);
-    const length = bytes.readUInt16BE(offset + 4);
-    need(bytes, offset + 6, length);
-    const data = bytes.subarray(offset + 6, offset + 6 + length);
-    offset += 6 + length;
-    return { ...question, ttlSeconds, data, offset: start };
+    const fixed = skipName(bytes, start);
+    need(bytes, fixed, RECORD_BYTES);
+    const length = bytes.readUInt16BE(fixed + 8);
+    const dataStart = fixed + RECORD_BYTES;
+    need(bytes, dataStart, length);
+    offset = dataStart + length;
+    return {
+      type: bytes.readUInt16BE(fixed),
+      class: bytes.readUInt16BE(fixed + 2),
+      ttlSeconds: bytes.readUInt32BE(fixed + 4),
+      data: bytes.subarray(dataStart, offset),
+      offset: start,
+    };
   }
-  // A truncated reply may end anywhere: its sections are of no use.
-  if (header.isTruncated)
-    return { ...header, questions: bytes.readUInt16BE(4) === 1 ? [readQuestion()] : [], answers: [], additional: [] };
   // Every item takes more than a byte, so that a count is no reason to allocate: the loops end where the message does.
   const many = <Item>(count: number, read: () => Item) => Array.from({ length: count }, read);
+  // A truncated reply may end anywhere: its sections are of no use.
+  if (header.isTruncated)
+    return { ...header, bytes, questions: many(bytes.readUInt16BE(4), readQuestion), answers: [], additional: [] };
   const questions = many(bytes.readUInt16BE(4), readQuestion);
   const answers = many(bytes.readUInt16BE(6), readRecord);
   many(bytes.readUInt16BE(8), readRecord);
   const additional = many(bytes.readUInt16BE(10), readRecord);
   if (offset !== bytes.length) throw new DnsFormatError("something follows its end");
-  return { ...header, questions, answers, additional };
+  return { ...header, bytes, questions, answers, additional };
 }
 
 /** A name without compression. It is one that parseDnsName let pass or decodeName made. */
@@ -141,6 +162,7 @@ export function decodeName(bytes: Buffer, offset: number): { readonly text: stri
   let at = offset;
   let end: number | undefined;
   let total = 1;
+  let pointers = 0;
   for (;;) {
     need(bytes, at, 1);
     const length = bytes[at] ?? 0;
@@ -150,6 +172,7 @@ export function decodeName(bytes: Buffer, offset: number): { readonly text: stri
       end ??= at + 2;
       // Strictly backwards: a name cannot go round in circles.
       if (target >= at) throw new DnsFormatError("a compression pointer does not lead backwards");
+      if (++pointers > MAX_POINTERS) throw new DnsFormatError("a name of more than 127 compression pointers");
       at = target;
       continue;
     }
@@ -160,6 +183,22 @@ export function decodeName(bytes: Buffer, offset: number): { readonly text: stri
     if (total > MAX_NAME_BYTES) throw new DnsFormatError("a name of more than 255 bytes");
     labels.push(formatLabel(bytes.subarray(at + 1, at + 1 + length)));
     at += length + 1;
+  }
+}
+
+/** The offset of what follows the name at `offset`, wherever pointers in it may lead. Throws DnsFormatError. */
+function skipName(bytes: Buffer, offset: number): number {
+  for (let at = offset; ; ) {
+    need(bytes, at, 1);
+    const length = bytes[at] ?? 0;
+    if (length === 0) return at + 1;
+    if (length >= 0xc0) {
+      need(bytes, at, 2);
+      return at + 2;
+    }
+    if (length > 63) throw new DnsFormatError("a label of an unknown kind");
+    at += length + 1;
+    if (at - offset >= MAX_NAME_BYTES) throw new DnsFormatError("a name of more than 255 bytes");
   }
 }
 

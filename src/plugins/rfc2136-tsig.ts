@@ -96,7 +96,7 @@ export function findTsig(message: DnsMessage): Tsig | undefined {
   const other = take(take(2).readUInt16BE());
   if (at !== data.length) throw new DnsFormatError("something follows its signature");
   return {
-    keyName: record.name,
+    keyName: decodeName(message.bytes, record.offset).text,
     algorithm: algorithm.text,
     timeSigned,
     fudge,

@@ -9,10 +9,11 @@ import { randomInt } from "node:crypto";
 import * as z from "zod";
 import type { Clock } from "../clock.ts";
 import { storeAction } from "./action.ts";
-import { type DnsReply, type DnsServer, exchangeDns } from "./rfc2136-exchange.ts";
+import { type DnsServer, exchangeDns } from "./rfc2136-exchange.ts";
 import { explainDns, rcodeError, tsigError, untrustedError } from "./rfc2136-failure.ts";
 import {
   DnsFormatError,
+  type DnsMessage,
   decodeTxt,
   encodeTxtQuery,
   encodeTxtUpdate,
@@ -81,7 +82,7 @@ export const rfc2136: Plugin<typeof rfc2136Schema> = {
         const to = options.read_server ?? server;
         try {
           const recordName = `${storageKey}.${below}`;
-          const { message } = await ask(to, encodeTxtQuery({ id: randomId(), name: recordName }), signal);
+          const message = await ask(to, encodeTxtQuery({ id: randomId(), name: recordName }), signal);
           if (message.rcode === NXDOMAIN) return [];
           if (message.rcode !== NOERROR) throw rcodeError(message.rcode, { isUpdate: false, zone, key });
           // A CNAME in between has another name; what it leads to counts.
@@ -111,7 +112,7 @@ export const rfc2136: Plugin<typeof rfc2136Schema> = {
 
 /** Throws unless the server says, provably, that the update was carried out. */
 function checkUpdateReply(
-  { bytes, message }: DnsReply,
+  message: DnsMessage,
   {
     key,
     requestMac,
@@ -125,7 +126,7 @@ function checkUpdateReply(
   if (tsig && tsig.error !== 0) throw tsigError(tsig, { key, zone, nowSeconds: now });
   if (message.rcode !== NOERROR) throw rcodeError(message.rcode, { isUpdate: true, zone, key });
   if (!tsig) throw untrustedError("it is not signed");
-  const why = whyNotGenuine(bytes, { tsig, key, requestMac });
+  const why = whyNotGenuine(message.bytes, { tsig, key, requestMac });
   if (why !== undefined) throw untrustedError(why);
   if (!isTimely(tsig, now))
     throw untrustedError("it was signed at another time: are this host's and the server's clock right?");
@@ -149,7 +150,7 @@ function readValues(records: readonly { readonly data: Buffer }[]): readonly str
 
 /** `host`, `host:port`, `address`, `[address]:port`; undefined for anything else. */
 function parseDnsServer(text: string): DnsServer | undefined {
-  const match = /^(?:\[([0-9a-f:.%\w]+)\]|([0-9a-f]*:[0-9a-f:.]*:[0-9a-f:.]*)|([\w.-]+))(?::(\d{1,5}))?$/i.exec(
+  const match = /^(?:\[([0-9a-f:.%\w]+)\]|([0-9a-f]*:[0-9a-f.]*:[0-9a-f:.]*)|([\w.-]+))(?::(\d{1,5}))?$/i.exec(
     text.trim(),
   );
   if (!match) return undefined;

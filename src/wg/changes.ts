@@ -7,14 +7,14 @@ import type { WireGuardDevice } from "./types.ts";
 
 /** The changes from `before` to `after`, one text each: "listen port 51820 -> 51821"; empty when nothing changed. */
 export function describeDeviceChange(before: WireGuardDevice, after: WireGuardDevice): readonly string[] {
-  const peersBefore = peerKeys(before);
-  const peersAfter = peerKeys(after);
+  const peersBefore = new Set(peerKeys(before));
+  const peersAfter = new Set(peerKeys(after));
   return [
     ...describeValue("listen port", [String(before.listenPort), String(after.listenPort)]),
     ...describeValue("firewall mark", [formatMark(before.firewallMark), formatMark(after.firewallMark)]),
     ...describeValue("public key", [formatPublicKey(before.publicKey), formatPublicKey(after.publicKey)]),
-    ...peersAfter.filter((key) => !peersBefore.includes(key)).map((key) => `peer ${key} added`),
-    ...peersBefore.filter((key) => !peersAfter.includes(key)).map((key) => `peer ${key} removed`),
+    ...[...peersAfter].filter((key) => !peersBefore.has(key)).map((key) => `peer ${key} added`),
+    ...[...peersBefore].filter((key) => !peersAfter.has(key)).map((key) => `peer ${key} removed`),
   ];
 }
 

@@ -12,7 +12,7 @@ import type { WireGuardBackend } from "./backend.ts";
 import { formatPublicKey } from "./key.ts";
 import { assertInterfaceName } from "./name.ts";
 import { createToolBackend } from "./tool.ts";
-import type { PeerEndpoint, WireGuardControl, WireGuardDevice } from "./types.ts";
+import type { PeerEndpoint, WireGuardControl, WireGuardDevice, WireGuardPeer } from "./types.ts";
 import { createUapiBackend } from "./uapi.ts";
 
 interface WireGuardControlOptions {
@@ -67,8 +67,9 @@ export function openWireGuardControl(options: WireGuardControlOptions): WireGuar
     },
     async setPeerEndpoints(name, updates, signal) {
       const { device, backend } = await findDevice(name, signal);
-      assertPeersExist(device, updates);
-      const wanted = updates.filter((update) => isUnchanged(device, update));
+      const peers = new Map(device.peers.map((peer) => [formatPublicKey(peer.publicKey), peer]));
+      assertPeersExist(device.name, { peers, updates });
+      const wanted = updates.filter((update) => isUnchanged(peers.get(formatPublicKey(update.publicKey)), update));
       if (wanted.length > 0) await backend.writeEndpoints(name, wanted, signal);
       return wanted;
     },
@@ -76,19 +77,20 @@ export function openWireGuardControl(options: WireGuardControlOptions): WireGuar
 }
 
 /** WireGuard itself would create such a peer (wg(8)), or pass it over in silence (update_only). */
-function assertPeersExist(device: WireGuardDevice, updates: readonly PeerEndpoint[]): void {
-  const existing = new Set(device.peers.map(({ publicKey }) => formatPublicKey(publicKey)));
-  const missing = updates.map(({ publicKey }) => formatPublicKey(publicKey)).filter((key) => !existing.has(key));
+function assertPeersExist(
+  name: string,
+  { peers, updates }: { readonly peers: ReadonlyMap<string, WireGuardPeer>; readonly updates: readonly PeerEndpoint[] },
+): void {
+  const missing = updates.map(({ publicKey }) => formatPublicKey(publicKey)).filter((key) => !peers.has(key));
   if (missing.length === 0) return;
   const others = missing.length > 1 ? ` and ${missing.length - 1} more` : "";
   throw new StunmeshError(
     "WG_PEER_NOT_FOUND",
-    `Cannot set endpoints on WireGuard interface "${device.name}": it has no peer "${missing[0]}"${others}`,
+    `Cannot set endpoints on WireGuard interface "${name}": it has no peer "${missing[0]}"${others}`,
   );
 }
 
-function isUnchanged({ peers }: WireGuardDevice, { publicKey, unlessChangedSince: before }: PeerEndpoint): boolean {
-  const now = peers.find((peer) => Buffer.compare(peer.publicKey, publicKey) === 0);
+function isUnchanged(now: WireGuardPeer | undefined, { unlessChangedSince: before }: PeerEndpoint): boolean {
   if (!before || !now) return true;
   return sameTransportAddress(now.endpoint, before.endpoint) && now.latestHandshakeMs === before.latestHandshakeMs;
 }

@@ -64,8 +64,9 @@ export function spawnError(error: unknown, command: string, { name, verb }: Pick
 
 /** One printable line of `text` in which whatever could be a key, and is none of `publicKeys`, is replaced. */
 function scrubKeys(text: string, publicKeys: readonly string[]): string {
+  const shown = new Set(publicKeys);
   return text
-    .replace(/[A-Za-z0-9+/]{40,}={0,2}/g, (token) => (publicKeys.includes(token) ? token : "(key)"))
+    .replace(/[A-Za-z0-9+/]{40,}={0,2}/g, (token) => (shown.has(token) ? token : "(key)"))
     .replace(/[^\x20-\x7e]+/g, " ")
     .trim()
     .slice(-MAX_TEXT_CHARS);

@@ -49,7 +49,7 @@ export function isSecretPlace(value: StoreValue): value is SecretPlace {
 
 /** The first single address of the peer's allowed IPs: most likely its own inside the tunnel. */
 export function pingTarget({ allowedIps }: PlannedPeer): string | undefined {
-  const single = allowedIps.find((network) => /^[^/:]+\/32$|:.*\/128$/.test(network));
+  const single = allowedIps.find((network) => network.endsWith(network.includes(":") ? "/128" : "/32"));
   return single?.replace(/\/\d+$/, "");
 }
 

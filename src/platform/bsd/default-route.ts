@@ -39,12 +39,19 @@ function familyOption(family: Family): readonly string[] {
 
 /** The interface in what route(8) printed; undefined when it says that there is no route. Throws an Error saying what else. */
 export function parseRouteGet({ status, stdout, stderr }: RouteOutput): string | undefined {
-  const [, name] = /^\s*interface:\s+(\S+)\s*$/m.exec(stdout) ?? [];
-  const [, flags = ""] = /^\s*flags:\s+<([^>]*)>/m.exec(stdout) ?? [];
-  if (name !== undefined) return flags.split(",").some((flag) => notForAll.includes(flag)) ? undefined : name;
+  const [name, ...more] = fieldOf(stdout, "interface").split(/\s/);
+  const flags = fieldOf(stdout, "flags").split(/[<>,]/);
+  if (name && more.length === 0) return flags.some((flag) => notForAll.includes(flag)) ? undefined : name;
   if (noRoute.test(stdout) || noRoute.test(stderr)) return undefined;
   const [line = ""] = stderr.trim().split("\n");
   throw new Error(`${ROUTE_COMMAND} ended with status ${status ?? "unknown"}${line === "" ? "" : `: ${line}`}`);
+}
+
+/** What stands behind `name:` in the first line that begins with it; empty when none does. */
+function fieldOf(output: string, name: string): string {
+  const lines = output.split("\n").map((line) => line.trim());
+  const line = lines.find((one) => one.startsWith(`${name}:`)) ?? "";
+  return line.slice(name.length + 1).trim();
 }
 
 /** Makes the reader of a system. `command` replaces route(8) in tests. */

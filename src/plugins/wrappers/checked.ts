@@ -4,9 +4,9 @@
 import { StunmeshError } from "../../errors.ts";
 import { storeAction } from "../action.ts";
 import type { Store } from "../types.ts";
+import { MAX_VALUE_CHARS } from "../value.ts";
 import { wrapStore } from "./wrap.ts";
 
-const MAX_VALUE_CHARS = 64 * 1024;
 /** Anyone may write to some backends: more candidates than this are not worth opening. */
 const MAX_VALUES = 64;
 
