@@ -76,11 +76,14 @@ export function commandError(
 }
 
 const absent = /not found|no such|no (value|record)|does not exist|nothing/i;
-/** The same words about something that must be there: a tool, a file, a host, a zone. `3: jq: not found` is a shell speaking. */
+/** The same words about something that must be there: a tool, a file, a host, a zone. */
 const somethingElse =
-  /(command|path|host|zone|domain|server|module|library|interpreter) not found|not found in path|no such (file|host)|(\d|sh): [^:]+: not found/i;
+  /(command|path|host|zone|domain|server|module|library|interpreter) not found|not found in path|no such (file|host)/i;
+/** `3: jq: not found` */
+const shellSpeaking = /(\d|sh): [^:]+: not found/i;
 
 /** Tells "there is no value" from other failures by its words; text that names the key is about the value. */
 function saysNothingThere(text: string, key: string): boolean {
-  return absent.test(text) && (text.includes(key) || !somethingElse.test(text));
+  if (!absent.test(text)) return false;
+  return text.includes(key) || !(somethingElse.test(text) || shellSpeaking.test(text));
 }

@@ -15,6 +15,8 @@ export async function* readLines(
   source: AsyncIterable<Uint8Array>,
   { maxLineBytes, maxBytes = Number.POSITIVE_INFINITY }: LineLimits,
 ): AsyncGenerator<string> {
+  // One for all lines: an answer may be nothing but ends of lines.
+  const decoder = new TextDecoder("utf-8", { fatal: true });
   let pieces: Uint8Array[] = [];
   let lineBytes = 0;
   let readBytes = 0;
@@ -22,10 +24,12 @@ export async function* readLines(
   function keep(piece: Uint8Array): void {
     lineBytes += piece.length;
     if (lineBytes > maxLineBytes) pieces = [];
-    else pieces.push(piece);
+    else if (piece.length > 0) pieces.push(piece);
   }
   function finishLine(): string | undefined {
-    const line = lineBytes > maxLineBytes ? undefined : decodeLine(Buffer.concat(pieces));
+    const [first, ...more] = pieces;
+    const bytes = first && more.length === 0 ? first : Buffer.concat(pieces);
+    const line = lineBytes > maxLineBytes ? undefined : lineBytes === 0 ? "" : decodeLine(bytes, decoder);
     pieces = [];
     lineBytes = 0;
     return line;
@@ -48,9 +52,9 @@ export async function* readLines(
   if (last !== undefined) yield last;
 }
 
-function decodeLine(bytes: Uint8Array): string | undefined {
+function decodeLine(bytes: Uint8Array, decoder: Pick<InstanceType<typeof TextDecoder>, "decode">): string | undefined {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes).replace(/\r$/, "");
+    return decoder.decode(bytes).replace(/\r$/, "");
   } catch {
     return undefined;
   }

@@ -41,6 +41,8 @@ export function sortValues(envelopes: readonly Envelope[]): readonly string[] {
 }
 
 function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  // To throw takes a hundred times as long as to look, and lines are many.
+  if (!text.trimStart().startsWith("{")) return undefined;
   let parsed: unknown;
   try {
     parsed = JSON.parse(text);

@@ -74,7 +74,7 @@ async function openLock(path: string): Promise<{ readonly libc: Libc; readonly f
 function readHolder(fd: number): string {
   const buffer = Buffer.alloc(16);
   const text = buffer.toString("latin1", 0, readSync(fd, buffer, 0, buffer.length, 0));
-  const [pid] = /^\d+(?=\n$)/.exec(text) ?? [];
+  const [, pid] = /^(\d+)\n$/.exec(text) ?? [];
   return pid === undefined ? "another process" : `process ${pid}`;
 }
 

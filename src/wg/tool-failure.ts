@@ -15,17 +15,16 @@ interface FailureContext {
 
 const MAX_TEXT_CHARS = 300;
 
-/**
- * No such interface (Linux, FreeBSD), or one of another kind. The general ones only in wg's own sentence: a library that
- * is missing is "No such file" too.
- */
-const deviceMissing =
-  /No such device|Device not configured|Unable to \w+ interface: (No such file|Inappropriate ioctl|\w+ not supported)/i;
+/** No such interface (Linux, FreeBSD). */
+const deviceMissing = /No such device|Device not configured/i;
+/** Or one of another kind, in wg's own sentence only: a library that is missing is "No such file" too. */
+const deviceUnable = /Unable to \w+ interface: /i;
+const unableWhy = /No such file|Inappropriate ioctl|not supported/i;
 const forbidden = /Operation not permitted|Permission denied/i;
 
 /** True when wg(8) says that the interface does not exist or is not a WireGuard interface. */
 export function isDeviceMissing(stderr: string): boolean {
-  return deviceMissing.test(stderr);
+  return deviceMissing.test(stderr) || (deviceUnable.test(stderr) && unableWhy.test(stderr));
 }
 
 /** The error for a wg(8) that ended with `exitCode` and wrote `stderr`. */

@@ -254,7 +254,7 @@ describe("rfc2136 get", { timeout: 120_000 }, () => {
       record(Buffer.of(1, 0xff)),
     ];
     const { server } = await startFakeDns(t, (request) => [replyTo(request, { records })]);
-    assert.deepEqual(await open(server).get(key, noSignal()), values);
+    assert.deepEqual(await open(server, { tcp: true }).get(key, noSignal()), values);
   });
 
   test("NXDOMAIN and an answer without records are an empty list", async (t) => {
@@ -277,8 +277,13 @@ describe("rfc2136 get", { timeout: 120_000 }, () => {
       const noReply = Buffer.from(forged);
       noReply.writeUInt16BE(0x0100, 2);
       const cutOff = forged.subarray(0, -1);
+      // Without EDNS nobody may send more than 512 bytes.
+      const tooLong = replyTo(request, { records: [record(encodeTxt("forged")), record(Buffer.alloc(400))] });
+      assert.ok(tooLong.length > 512);
+      const twoQuestions = Buffer.from(forged);
+      twoQuestions.writeUInt16BE(2, 4);
       const proper = replyTo(request, { records: [record(encodeTxt(value))] });
-      return [otherId, otherName, noReply, cutOff, Buffer.alloc(0), randomBytes(500), proper];
+      return [otherId, otherName, noReply, cutOff, tooLong, twoQuestions, Buffer.alloc(0), randomBytes(500), proper];
     });
     assert.deepEqual(await open(server).get(key, noSignal()), [value]);
   });

@@ -93,6 +93,9 @@ export function parseStoreAnswer(
 }
 
 function parsePlace(text: string): SecretPlace | undefined {
-  const [, kind, name = ""] = /^(env|file|credential):(?!\/\/)(.+)$/s.exec(text) ?? [];
+  const colon = text.indexOf(":");
+  const [kind, name] = [text.slice(0, Math.max(colon, 0)), text.slice(colon + 1)];
+  // file://... is a URL.
+  if (name === "" || name.startsWith("//")) return undefined;
   return kind === "env" || kind === "file" || kind === "credential" ? { kind, name } : undefined;
 }
