@@ -13,9 +13,12 @@ import type { CloudflareClient } from "./cloudflare-sdk.ts";
 import { openHttpClient } from "./http-client.ts";
 import { httpError } from "./http-errors.ts";
 import { scrub } from "./scrub.ts";
+import { MAX_VALUE_CHARS } from "./value.ts";
 
 /** Of an answer: a page of a thousand records is a tenth of it. */
 const MAX_BYTES = 8 * 1024 * 1024;
+/** Of a value: as many characters as one may have, of at most 4 bytes each. */
+const MAX_RAW_BYTES = 4 * MAX_VALUE_CHARS;
 /** Their envelopes say more than their statuses. */
 const failures = Array.from({ length: 200 }, (_, index) => 400 + index);
 
@@ -66,7 +69,7 @@ export function openCloudflare({ token, apiUrl, callLimit, rights, clock }: Clou
     const method = init.method ?? "GET";
     const authorization = `Bearer ${token}`;
     const wire = { url, method, ...body, headers: { ...headers, authorization }, action, signal };
-    const reply = await http.send({ ...wire, expect: failures, maxBytes: MAX_BYTES });
+    const reply = await http.send({ ...wire, expect: failures, maxBytes: isRaw ? MAX_RAW_BYTES : MAX_BYTES });
     const options = { url, action, rights, secrets, nowMs: clock.now() };
     const isFailure = reply.status >= 400;
     if (reply.status === 429) {

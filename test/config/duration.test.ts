@@ -49,6 +49,10 @@ const problems: Readonly<Record<string, RegExp>> = {
   [`${"9".repeat(400)}h`]: /is too long/,
   ["1s".repeat(100_000)]: /^"1s1s/,
   ["1".repeat(100_000)]: /has no unit/,
+  // Each number could be read in two ways: with 40 of them that did not end.
+  [`${"11s".repeat(40)}x`]: /is not a duration/,
+  [`${"1.1.".repeat(25_000)}`]: /is not a duration/,
+  "1.s.": /is not a duration/,
 };
 
 for (const [text, problem] of Object.entries(problems)) {

@@ -13,6 +13,7 @@ test("findLiteralSecrets finds secrets by the name of their option, in arguments
     nested: { list: [{ secret: "t4" }], "bearer-token": "t5", "user-token": { credential: "name" } },
     args: ["-zone", "example.org", "-token", "t6", "--password=t7", "--api-key", "t8", "https://user:t9@example.org/"],
     url: "redis://:t10@localhost/0",
+    second_url: "redis://user:t11:with:colons@localhost/0",
     public_key: KEY,
     token_file: "/etc/token",
     monkey: "x",
@@ -33,6 +34,7 @@ test("findLiteralSecrets finds secrets by the name of their option, in arguments
       "args/6 t8",
       "args/7 t9",
       "url t10",
+      "second_url t11:with:colons",
     ],
   );
 });

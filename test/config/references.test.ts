@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { keyText } from "../state/memories.ts";
 import { errorLines, KEY, OTHER_KEY, parse } from "./parse-text.ts";
 
 const peers = (text: string) => `interfaces:\n  wg0:\n    peers:\n      ${text}\n`;
@@ -41,6 +42,22 @@ test("a peer may have several plugins, each of which must exist", async () => {
   assert.deepEqual(config.interfaces[0]?.peers[0]?.plugins, ["store", "other"]);
   assert.match((await errorLines(peer("[store, a]") + twoPlugins))[0] ?? "", /no plugin is called "a"/);
   assert.match((await errorLines(peer("{ a: b }") + onePlugin))[0] ?? "", /plugin: /);
+});
+
+test("with thousands of plugins an error lists some of them, and compares names only so long", async () => {
+  const names = Array.from({ length: 3000 }, (_, index) => `store${index}`);
+  const plugins = `plugins:\n${names.map((name) => `  ${name}: { type: file, path: /x }\n`).join("")}`;
+  const listed = `${names.slice(0, 20).join(", ")} and 2980 more`;
+  const wrong = Array.from(
+    { length: 40 },
+    (_, index) => `      p${index}: { public_key: "${keyText(index)}", plugin: stroe${index} }\n`,
+  );
+  const lines = await errorLines(`interfaces:\n  wg0:\n    peers:\n${wrong.join("")}${plugins}`);
+  assert.equal(lines.length, 40);
+  assert.ok(lines[0]?.endsWith(`no plugin is called "stroe0", did you mean "store0"? (known: ${listed})`), lines[0]);
+  assert.ok(lines[39]?.endsWith(`no plugin is called "stroe39" (known: ${listed})`), lines[39]);
+  const [missing] = await errorLines(peers(`a: { public_key: "${KEY}" }`) + plugins);
+  assert.ok(missing?.endsWith(`and there are several: ${listed}`), missing);
 });
 
 test("a public key must be 32 bytes of strict base64", async () => {

@@ -111,6 +111,42 @@ describe("redis protocol", () => {
     }
   });
 
+  test("lists in lists have together as many items and bytes as one reply may have", () => {
+    const eight = `*8\r\n${":1\r\n".repeat(8)}`;
+    // 7 lists in a list: 7 + 7 x 8 items are allowed, with another list they are 72.
+    assert.equal(createReplyParser()(Buffer.from(`*7\r\n${eight.repeat(7)}`)).length, 1);
+    const value = `$40000\r\n${"x".repeat(40_000)}\r\n`;
+    assert.equal(createReplyParser()(Buffer.from(`*2\r\n${value.repeat(2)}`.repeat(2))).length, 2);
+    for (const text of [
+      `*8\r\n${eight.repeat(8)}`,
+      `*3\r\n${value.repeat(3)}`,
+      `*1\r\n*3\r\n${value.repeat(2)}$40000\r\n`,
+    ]) {
+      for (const size of [text.length, 512, 7]) {
+        const parse = createReplyParser();
+        assert.throws(
+          () => {
+            for (let at = 0; at < text.length; at += size) parse(Buffer.from(text.slice(at, at + size)));
+          },
+          { code: "STORE_REPLY_INVALID" },
+        );
+      }
+    }
+  });
+
+  test("a line ends with CR and LF, also when they come apart, and with nothing else", () => {
+    const parse = createReplyParser();
+    assert.deepEqual(parse(Buffer.from("+OK\r")), []);
+    assert.deepEqual(parse(Buffer.from("\n:1\r\n")), ["OK", 1]);
+    for (const text of ["+OK\n", "\r\n", "+\n"]) {
+      assert.throws(
+        () => createReplyParser()(Buffer.from(text)),
+        { code: "STORE_REPLY_INVALID" },
+        JSON.stringify(text),
+      );
+    }
+  });
+
   test("20,000 mutations of replies end in replies or in STORE_REPLY_INVALID", () => {
     let refused = 0;
     for (let round = 0; round < 20_000; round++) {
@@ -217,6 +253,45 @@ describe("redis, servers that misbehave", () => {
     isSilent = false;
     assert.deepEqual(await store.get(key, noSignal()), []);
     assert.equal(server.connections, 2);
+  });
+
+  test("bytes of a reply that never ends are no sign of life", async (t) => {
+    // A value begins; the second call is answered by one byte of it.
+    const answers = ["$60000\r\n", "x"];
+    const server = await startFakeRedis(t, {
+      answer: ({ command }) => (command === "GETRANGE" ? answers.shift() : undefined),
+    });
+    const clock = createFakeClock();
+    const store = open(t, server, clock);
+    const controller = new AbortController();
+    const first = assert.rejects(store.get(key, controller.signal), /given up/);
+    await until(() => answers.length === 1);
+    await clock.advance(4000);
+    const second = store.get(key, noSignal());
+    await until(() => answers.length === 0);
+    await clock.advance(1000);
+    controller.abort(new Error("given up"));
+    await first;
+    // Sent again, on a connection that works.
+    assert.deepEqual(await second, []);
+    assert.equal(server.connections, 2);
+  });
+
+  test("a slow reply is waited for by the calls behind it", async (t) => {
+    let isSlow = true;
+    const server = await startFakeRedis(t, {
+      answer: ({ command }) => (command === "GETRANGE" && isSlow ? "" : undefined),
+    });
+    const clock = createFakeClock();
+    const store = open(t, server, clock);
+    const controller = new AbortController();
+    const call = assert.rejects(store.get(key, controller.signal), /given up/);
+    await until(() => server.commands.includes("GETRANGE"));
+    await clock.advance(4999);
+    controller.abort(new Error("given up"));
+    await call;
+    isSlow = false;
+    assert.equal(server.open, 1);
   });
 
   test("a connection that the server ends in mid-call is opened once more, and only once", async (t) => {

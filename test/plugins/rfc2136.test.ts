@@ -170,6 +170,43 @@ describe("rfc2136 codec", () => {
       assert.throws(() => decodeName(Buffer.from(text, "latin1"), 0), DnsFormatError, JSON.stringify(text));
   });
 
+  test("names of records are passed over, and pointers of others counted", () => {
+    const chain = Buffer.alloc(2 * 130);
+    for (let index = 1; index < 130; index++) chain.writeUInt16BE(0xc000 | (2 * (index - 1)), 2 * index);
+    chain.write("\x01a", 0, "latin1");
+    // The first pointer leads to the label, the second to the first: 127 of them are a name, 128 are none.
+    const bytes = Buffer.concat([Buffer.from("\x01a\x00\x00", "latin1"), chain.subarray(4)]);
+    assert.equal(bytes.readUInt16BE(4), 0xc002);
+    bytes.writeUInt16BE(0xc000, 4);
+    assert.equal(decodeName(bytes, 2 + 2 * 127).text, "a");
+    assert.throws(() => decodeName(bytes, 2 + 2 * 128), DnsFormatError);
+    // A pointer that leads nowhere, in a name nobody asks for.
+    const reply = replyTo(encodeTxtQuery({ id: 7, name: recordName }), {
+      records: [
+        Buffer.concat([
+          Buffer.of(0xff, 0xff),
+          uint16(recordType.TXT, recordClass.IN),
+          uint32(60),
+          uint16(2),
+          encodeTxt("x"),
+        ]),
+      ],
+    });
+    assert.deepEqual(
+      decodeMessage(reply).answers.map(({ data }) => decodeTxt(data)),
+      ["x"],
+    );
+    // But where the name ends must be plain.
+    for (const name of ["\x40", "\x80", `${"\x3f"}${"x".repeat(63)}`.repeat(4)]) {
+      const wrong = record(encodeTxt("x"), { name: "" });
+      const records = [Buffer.concat([Buffer.from(name, "latin1"), wrong])];
+      assert.throws(
+        () => decodeMessage(replyTo(encodeTxtQuery({ id: 7, name: recordName }), { records })),
+        DnsFormatError,
+      );
+    }
+  });
+
   test("20,000 mutations of messages decode or are refused", () => {
     const query = encodeTxtQuery({ id: 7, name: recordName });
     const update = encodeTxtUpdate({
