@@ -27,6 +27,7 @@ export const errorKinds = {
   WG_TOOL_MISSING: { exitCode: 69, fatal: false },
   WG_DEVICE_NOT_FOUND: { exitCode: 69, fatal: false },
   WG_DEVICE_NOT_READY: { exitCode: 75, fatal: false },
+  WG_DEVICE_UNSUPPORTED: { exitCode: 69, fatal: false },
   WG_PEER_NOT_FOUND: { exitCode: 75, fatal: false },
   WG_REPLY_INVALID: { exitCode: 75, fatal: false },
   WG_FAILED: { exitCode: 75, fatal: false },

@@ -7,7 +7,7 @@ import type { TransportAddress } from "../address.ts";
 export interface WireGuardControl {
   /**
    * Reads the device as it is now. Throws WG_DEVICE_NOT_FOUND (no such interface), WG_DEVICE_NOT_READY (no private key
-   * or no listen port yet), WG_REPLY_INVALID, PERMISSION_DENIED, WG_TOOL_MISSING, TIMEOUT.
+   * or no listen port yet), WG_DEVICE_UNSUPPORTED (boringtun), WG_REPLY_INVALID, PERMISSION_DENIED, WG_TOOL_MISSING, TIMEOUT.
    */
   readDevice(name: string, signal: AbortSignal): Promise<WireGuardDevice>;
   /**

@@ -5,7 +5,7 @@
  * A key that is not known is passed over, as wg(8) does it (the protocol grows, and there are dialects); a value that is
  * not valid never is.
  */
-import type { StunmeshError } from "../errors.ts";
+import { StunmeshError } from "../errors.ts";
 import type { DecodedDevice } from "./backend.ts";
 import { invalidReply, MAX_SECONDS, MAX_UINT64, parseAllowedIp, parseCount, parseEndpoint } from "./field.ts";
 import { isNoKey, parseHexKey } from "./key.ts";
@@ -51,7 +51,10 @@ const peerKeys: readonly string[] = [
   "persistent_keepalive_interval",
 ];
 
-/** Decodes an answer about interface `name`. Throws WG_REPLY_INVALID and nothing else. */
+/**
+ * Decodes an answer about interface `name`. Throws WG_REPLY_INVALID, and WG_DEVICE_UNSUPPORTED for a dialect that lacks
+ * what is needed.
+ */
 export function decodeReply(bytes: Buffer, name: string): UapiReply {
   const lines = readLines(bytes, name);
   const last = lines.pop();
@@ -67,6 +70,7 @@ export function decodeReply(bytes: Buffer, name: string): UapiReply {
     if (sameKey) sameKey.push(line);
     else section.set(line.key, [line]);
   }
+  if (device.has("own_public_key") && !device.has("private_key")) throw unsupported(name);
   return { errno: parseLine(last, parseErrno), device: { ...decodeDevice(device), peers: peers.map(decodePeer) } };
 }
 
@@ -133,6 +137,17 @@ function parseLine<T>(line: Line, parse: (text: string) => T | undefined): T {
   const parsed = isTooLong ? undefined : parse(reply.bytes.toString("latin1", valueStart, valueEnd));
   if (parsed === undefined) throw invalidLine(line, "is not valid");
   return parsed;
+}
+
+/**
+ * boringtun and what came of it. Beside the missing key, their `last_handshake_time_sec` is the age of the handshake, and
+ * they refuse `update_only`, without which a set request may create a peer: no part of that can be made up for here.
+ */
+function unsupported(name: string): StunmeshError {
+  return new StunmeshError(
+    "WG_DEVICE_UNSUPPORTED",
+    `Cannot use WireGuard interface "${name}": it is run by boringtun or a program like it, which is not supported: it does not tell its private key; run the interface with the kernel's WireGuard or wireguard-go`,
+  );
 }
 
 /** Only for keys that are known: what else stands before an equals sign is not for a message. */

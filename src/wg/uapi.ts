@@ -1,5 +1,5 @@
 /**
- * WireGuard in userspace (wireguard-go, boringtun): the socket its daemon listens on, by the cross-platform protocol
+ * WireGuard in userspace (wireguard-go): the socket its daemon listens on, by the cross-platform protocol
  * (https://www.wireguard.com/xplatform/).
  */
 import { getSystemErrorName } from "node:util";

@@ -16,6 +16,8 @@ export type UapiMisbehaviour =
   /** Sends the first `bytes` bytes of the right answer and closes. */
   | { readonly kind: "partial"; readonly bytes: number }
   | { readonly kind: "errno"; readonly errno: number }
+  /** Answers as boringtun 0.7.1 did (test/fixtures/wg): `text` to a get request, and no to what it does not know. */
+  | { readonly kind: "boringtun"; readonly text: string }
   /** Sends the right answer one byte at a time. */
   | { readonly kind: "trickle" };
 
@@ -61,7 +63,8 @@ export async function openFakeUapiServer(dir: string, name: string, device: Fake
       requests.push(received);
       const request = received;
       received = "";
-      if (fake.misbehaviour) misbehave(socket, fake.misbehaviour, () => answer(fake.device, request));
+      if (fake.misbehaviour?.kind === "boringtun") socket.write(answerAsBoringtun(fake.misbehaviour.text, request));
+      else if (fake.misbehaviour) misbehave(socket, fake.misbehaviour, () => answer(fake.device, request));
       else socket.write(answer(fake.device, request));
     });
   });
@@ -70,7 +73,16 @@ export async function openFakeUapiServer(dir: string, name: string, device: Fake
   return fake;
 }
 
-function misbehave(socket: Socket, misbehaviour: UapiMisbehaviour, rightAnswer: () => string): void {
+function answerAsBoringtun(text: string, request: string): string {
+  if (request === "get=1\n\n") return text;
+  return request.includes("update_only=") ? "errno=22\n\n" : "errno=0\n\n";
+}
+
+function misbehave(
+  socket: Socket,
+  misbehaviour: Exclude<UapiMisbehaviour, { readonly kind: "boringtun" }>,
+  rightAnswer: () => string,
+): void {
   switch (misbehaviour.kind) {
     case "hang":
       return;

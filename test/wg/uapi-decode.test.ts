@@ -64,18 +64,15 @@ test("decodeReply reads the error number of an answer to a set request", () => {
 });
 
 test("decodeReply passes over keys that it does not know", () => {
-  const reply = replyOf(
-    "own_public_key=x",
-    "jc=4",
-    "listen_port=7",
-    peerLine,
-    "protocol_version=1",
-    "new_1=",
-    "rx_bytes=5",
-  );
+  const reply = replyOf("jc=4", "listen_port=7", peerLine, "protocol_version=1", "new_1=", "rx_bytes=5");
   const { device } = decodeReply(reply, "wg0");
   assert.equal(device.listenPort, 7);
   assert.equal(device.peers[0]?.receivedBytes, 5);
+});
+
+test("decodeReply passes over a key of its own that boringtun has, when the private key is there too", () => {
+  const { device } = decodeReply(replyOf(`private_key=${key}`, `own_public_key=${key}`, "listen_port=7"), "wg0");
+  assert.equal(device.listenPort, 7);
 });
 
 test("decodeReply adds seconds and nanoseconds of a handshake", () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
@@ -9,6 +9,7 @@ import { createUapiBackend } from "../../src/wg/uapi.ts";
 import { createFakeClock } from "../fakes/clock.ts";
 import { type FakeUapiServer, openFakeUapiServer, type UapiMisbehaviour } from "../fakes/uapi-server.ts";
 import { createFakePeer, createKeyPair, createPresharedKey, keyBytes } from "../fakes/wg-device.ts";
+import { fixturePath } from "../fixtures/path.ts";
 
 const signal = new AbortController().signal;
 const peer = createFakePeer({ presharedKey: createPresharedKey(), endpoint: "127.0.0.1:7" });
@@ -115,6 +116,28 @@ test("readDevice refuses a device without a listen port", async () => {
     code: "WG_DEVICE_NOT_READY",
     message: /listen port/,
   });
+});
+
+test("readDevice says that boringtun is not supported, and only while it is boringtun", async () => {
+  const text = readFileSync(fixturePath("wg/boringtun-0.7.1-get.txt"), "latin1");
+  server.misbehaviour = { kind: "boringtun", text };
+  await assert.rejects(createBackend().readDevice("wg7", signal), {
+    code: "WG_DEVICE_UNSUPPORTED",
+    message: /^Cannot use WireGuard interface "wg7": it is run by boringtun .* not supported: .*private key/,
+  });
+  // Why not even the rest of it can be used: it moves no endpoint by the request that never creates a peer.
+  await assert.rejects(createBackend().writeEndpoints("wg7", updates, signal), { code: "WG_FAILED" });
+  // Before it has a key it looks like any other daemon without one.
+  const fresh = readFileSync(fixturePath("wg/boringtun-0.7.1-get-new.txt"), "latin1");
+  server.misbehaviour = { kind: "boringtun", text: fresh };
+  await assert.rejects(createBackend().readDevice("wg7", signal), { code: "WG_DEVICE_NOT_READY" });
+  // A daemon that tells both keys, by whatever name, has all that is needed.
+  const { privateKey } = createKeyPair();
+  const both = `private_key=${Buffer.from(privateKey, "base64").toString("hex")}\nown_public_key=x\nlisten_port=7\nerrno=0\n\n`;
+  server.misbehaviour = { kind: "text", text: both };
+  assert.equal((await createBackend().readDevice("wg7", signal))?.listenPort, 7);
+  server.misbehaviour = undefined;
+  assert.equal((await createBackend().readDevice("wg7", signal))?.listenPort, 51820);
 });
 
 test("writeEndpoints never creates a peer that went away", async () => {
