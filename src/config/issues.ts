@@ -1,5 +1,7 @@
 /**
- * zod's issues -> texts for a person. Never shows a value: what a schema here says about values stands in its messages.
+ * zod's issues -> texts for a person. Never shows a value: what a schema here says about values stands in its messages,
+ * and the schema of a plugin never says one (plugins/types.ts). So nothing has to be taken out of a finished message, which
+ * would also take the program's own words when a secret is as short as "x".
  */
 import type * as z from "zod";
 import { explainUnknownKey } from "./keys.ts";
@@ -11,8 +13,6 @@ interface IssueContext {
   readonly base: ConfigPath;
   /** The value that was checked. */
   readonly value: unknown;
-  /** Takes secrets out of a message that a plugin's schema has made. */
-  readonly redact?: (text: string) => string;
 }
 
 type Issue = z.core.$ZodIssue;
@@ -44,7 +44,7 @@ function stepOf(step: PropertyKey): string | number {
 }
 
 function reportIssue(issue: Issue, context: IssueContext): void {
-  const { report, base, value, redact = (text: string) => text } = context;
+  const { report, base, value } = context;
   const steps = issue.path.map(stepOf);
   const path = [...base, ...steps];
   if (issue.code === "unrecognized_keys") {
@@ -53,9 +53,9 @@ function reportIssue(issue: Issue, context: IssueContext): void {
     for (const inner of nearestBranch(issue.errors))
       reportIssue({ ...inner, path: [...steps, ...inner.path] }, context);
   } else if (issue.code === "invalid_key") {
-    for (const { message } of issue.issues) report.error(path, redact(message), { part: "key" });
+    for (const { message } of issue.issues) report.error(path, message, { part: "key" });
   } else {
-    report.error(path, redact(explain(issue, valueAt(value, steps))));
+    report.error(path, explain(issue, valueAt(value, steps)));
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * Secrets that stand in the file itself, found by the names of the options that hold them: to warn when others can read
- * the file, and to keep their values out of messages.
+ * the file.
  */
 import { isMapping } from "./document.ts";
 import type { ConfigPath } from "./report.ts";
@@ -48,14 +48,4 @@ function findInItem(
 
 function isSecretName(name: string): boolean {
   return secretName.test(name) && !publicName.test(name);
-}
-
-/** Makes a function that takes `secrets` out of a text. */
-export function createRedactor(secrets: readonly string[]): (text: string) => string {
-  // Longest first: a secret that contains another must not leave its rest behind. Quoting changes some characters.
-  const forms = secrets
-    .flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)])
-    .filter((form) => form !== "");
-  const sorted = [...new Set(forms)].toSorted((a, b) => b.length - a.length);
-  return (text) => sorted.reduce((redacted, secret) => redacted.replaceAll(secret, "***"), text);
 }

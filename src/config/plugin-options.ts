@@ -9,7 +9,7 @@ import { StunmeshError } from "../errors.ts";
 import { isMapping } from "./document.ts";
 import { reportIssues } from "./issues.ts";
 import { cleanKeys } from "./keys.ts";
-import { createRedactor, findLiteralSecrets, type LiteralSecret } from "./literal-secrets.ts";
+import { findLiteralSecrets, type LiteralSecret } from "./literal-secrets.ts";
 import type { ConfigPath, Report } from "./report.ts";
 import { quoteValue } from "./report.ts";
 import { pluginBlock } from "./schema.ts";
@@ -50,11 +50,10 @@ export async function readPluginOptions(plugins: unknown, context: PluginContext
     if (!isMapping(block)) continue;
     const path = ["plugins", name];
     const own = Object.fromEntries(Object.entries(block).filter(([key]) => !commonKeys.has(key)));
-    const literals = findLiteralSecrets(own, path);
-    for (const literal of literals) literalSecrets.push(literal);
+    for (const literal of findLiteralSecrets(own, path)) literalSecrets.push(literal);
     const kind = selectKind(block, { ...context, path });
     if (kind === undefined) continue;
-    const options = await readOptions(own, { ...context, kind, path, literals });
+    const options = await readOptions(own, { ...context, kind, path });
     if (options) choices.set(name, { kind, options: options.value });
   }
   return { choices, literalSecrets };
@@ -100,14 +99,13 @@ async function readOptions(
   context: PluginContext & {
     readonly kind: string;
     readonly path: ConfigPath;
-    readonly literals: readonly LiteralSecret[];
   },
 ): Promise<{ readonly value: unknown } | undefined> {
-  const { pluginSchemas, resolveSecret, report, kind, path, literals } = context;
+  const { pluginSchemas, resolveSecret, report, kind, path } = context;
   const schema = pluginSchemas[kind];
   if (!schema) return undefined;
   let isComplete = true;
-  const { options, values } = await resolveSecrets(own, {
+  const options = await resolveSecrets(own, {
     path,
     resolveSecret,
     onError(secretPath, error) {
@@ -121,7 +119,6 @@ async function readOptions(
   if (result.success) return { value: result.data };
   // An option whose secret could not be read is an empty text here: what its schema says about that helps nobody.
   if (!isComplete) return undefined;
-  const redact = createRedactor([...values, ...literals.map(({ value }) => value)]);
-  reportIssues(result.error.issues, { report, base: path, value: cleaned, redact });
+  reportIssues(result.error.issues, { report, base: path, value: cleaned });
   return undefined;
 }

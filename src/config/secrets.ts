@@ -57,15 +57,8 @@ export function createSecretReader({
   };
 }
 
-interface ResolvedSecrets {
-  /** The options with every reference replaced. */
-  readonly options: unknown;
-  /** What was put in, to be taken out of messages. */
-  readonly values: readonly string[];
-}
-
 /**
- * Replaces the references inside `options` (not `options` itself). A reference that cannot be read is reported to
+ * `options` with every reference inside it replaced (`options` itself is none). A reference that cannot be read is reported to
  * `onError` and left as an empty text.
  */
 export async function resolveSecrets(
@@ -75,9 +68,7 @@ export async function resolveSecrets(
     readonly resolveSecret: ResolveSecret;
     onError(path: ConfigPath, error: unknown): void;
   },
-): Promise<ResolvedSecrets> {
-  const values: string[] = [];
-
+): Promise<Readonly<Record<string, unknown>>> {
   async function replace(value: unknown, path: ConfigPath): Promise<unknown> {
     if (Array.isArray(value)) {
       const items: unknown[] = [];
@@ -88,9 +79,7 @@ export async function resolveSecrets(
     const reference = asReference(value);
     if (!reference) return replaceEntries(value, path);
     try {
-      const secret = await context.resolveSecret(reference);
-      values.push(secret);
-      return secret;
+      return await context.resolveSecret(reference);
     } catch (error) {
       context.onError(path, error);
       return "";
@@ -103,7 +92,7 @@ export async function resolveSecrets(
     return replaced;
   }
 
-  return { options: await replaceEntries(options, context.path), values };
+  return replaceEntries(options, context.path);
 }
 
 /** A mapping with one of the three words as its only key, and a text. */

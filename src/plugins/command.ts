@@ -31,8 +31,11 @@ export interface CommandCall {
 }
 
 export interface CommandResult extends Omit<ChildResult, "stderr"> {
-  /** What the program said went wrong: `reason` if given, how it ended, and the end of standard error, fit for a message. */
-  describeFailure(reason?: string): string;
+  /**
+   * What went wrong, fit for a message: `why` in words of ours, what the program `said`, how it ended, and the end of its
+   * standard error. Secrets are taken out of what the program wrote, never out of our own words.
+   */
+  describeFailure(reason?: { readonly why?: string; readonly said?: string | undefined }): string;
   /** True when this `get` failed only because there is no value under the key; `text` is what the program said, default standard error. */
   isAbsence(text?: string): boolean;
 }
@@ -49,8 +52,8 @@ export async function callCommand(
   const secrets = [...(value === undefined ? [] : [value]), ...listSecrets(args, process.env)];
   return {
     ...result,
-    describeFailure(reason) {
-      const parts = [reason && scrub(reason, secrets), result.failure, scrub(result.stderr, secrets)];
+    describeFailure({ why, said } = {}) {
+      const parts = [why, said && scrub(said, secrets), result.failure, scrub(result.stderr, secrets)];
       return parts.filter((part) => part).join(": ");
     },
     isAbsence(text = result.stderr) {

@@ -58,18 +58,21 @@ function judge(
   const reply = parseReply(result.stdout);
   if (reply?.success === false) {
     if (result.isAbsence(reply.error)) return undefined;
-    const why = result.describeFailure(reply.error || "the plugin reports a failure without saying which");
+    const why = result.describeFailure(
+      reply.error === "" ? { why: "the plugin reports a failure without saying which" } : { said: reply.error },
+    );
     throw commandError("STORE_FAILED", { context, operation, why });
   }
   if (result.failure !== undefined) {
-    throw commandError("STORE_FAILED", { context, operation, why: result.describeFailure(reply?.error) });
+    throw commandError("STORE_FAILED", { context, operation, why: result.describeFailure({ said: reply?.error }) });
   }
   if (!reply) {
-    const why = result.describeFailure(
-      result.stdout.length === 0
-        ? "nothing on standard output, a JSON object is wanted"
-        : 'standard output does not begin with a JSON object {"success":true|false, ...}',
-    );
+    const why = result.describeFailure({
+      why:
+        result.stdout.length === 0
+          ? "nothing on standard output, a JSON object is wanted"
+          : 'standard output does not begin with a JSON object {"success":true|false, ...}',
+    });
     throw commandError("STORE_REPLY_INVALID", { context, operation, why });
   }
   return reply;

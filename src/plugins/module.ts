@@ -194,7 +194,9 @@ const storeCodes: readonly ErrorCode[] = ["STORE_UNAVAILABLE", "STORE_FAILED", "
 function explain(error: unknown, { action, place, secrets }: UserModule & { readonly action: string }): StunmeshError {
   const given = memberOf(error, "code");
   const code = storeCodes.find((known) => known === given) ?? "STORE_FAILED";
-  const why = scrub(error instanceof Error ? error.message : String(error), secrets);
+  // What we say ourselves has no secret in it, and may have a word that is somebody's secret.
+  const isOurs = error instanceof StunmeshError;
+  const why = isOurs ? error.message : scrub(error instanceof Error ? error.message : String(error), secrets);
   return new StunmeshError(code, `Cannot ${action}: module "${place}": ${why}`);
 }
 

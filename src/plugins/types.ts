@@ -40,7 +40,10 @@ export interface WatchHandlers {
 
 /** A storage backend before it is opened: one entry of the table in plugins/index.ts. */
 export interface Plugin<Schema extends z.ZodType = z.ZodType> {
-  /** Checks the options of a `plugins.<name>` block, without the keys every plugin has (type, name, dedup, timeout, ...). */
+  /**
+   * Checks the options of a `plugins.<name>` block, without the keys every plugin has (type, name, dedup, timeout, ...). Its
+   * messages never contain a value, which may be a secret.
+   */
   readonly schema: Schema;
   /** Longest value this backend keeps in one piece; undefined = no limit that matters. */
   readonly maxValueChars?: number;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { createRedactor, findLiteralSecrets } from "../../src/config/literal-secrets.ts";
+import { findLiteralSecrets } from "../../src/config/literal-secrets.ts";
 import { KEY, parse, REST } from "./parse-text.ts";
 
 test("findLiteralSecrets finds secrets by the name of their option, in arguments and in URLs", () => {
@@ -37,11 +37,6 @@ test("findLiteralSecrets finds secrets by the name of their option, in arguments
       "second_url t11:with:colons",
     ],
   );
-});
-
-test("createRedactor takes secrets out of a text, longest first and quoted too", () => {
-  assert.equal(createRedactor(["abc", "abcdef", "", 'a"b'])('abcdef abc "a\\"b" a"b'), '*** *** "***" ***');
-  assert.equal(createRedactor([])("abc"), "abc");
 });
 
 test("a secret in a file that others can read is warned about", async () => {

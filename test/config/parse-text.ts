@@ -11,7 +11,7 @@ export const pluginSchemas = {
   file: z.strictObject({ path: z.string() }),
   cloudflare: z.strictObject({ zone: z.string(), token: z.string().min(1), subdomain: z.string().optional() }),
   picky: z.strictObject({
-    token: z.string().refine((token) => token === "good", { error: ({ input }) => `bad token ${input}` }),
+    token: z.string().refine((token) => token === "good", { error: "bad token" }),
     servers: z.array(z.union([z.string().url(), z.strictObject({ host: z.string(), port: z.int() })])).default([]),
   }),
   slow: z.strictObject({ path: z.string(), timeout: z.string().optional() }),

@@ -97,7 +97,7 @@ test("no message contains a secret, whether referred to or in the file", async (
   for (const token of ["{ env: T }", hidden]) {
     const text = `plugins: { a: { type: picky, token: ${token}, x: 1 }, b: { type: picky, token: [${token}] } }\nlog: 5`;
     const { message } = await failure(text, { resolveSecret });
-    assert.match(message, /plugins\.a\.token: bad token \*\*\*$/m);
+    assert.match(message, /plugins\.a\.token: bad token$/m);
     assert.match(message, /plugins\.b\.token: must be a text, not a list$/m);
     assert.ok(!message.includes(hidden), message);
   }

@@ -68,7 +68,7 @@ test("resolveSecrets replaces references inside options, and nothing that only l
     f: { env: "" },
     g: {},
   };
-  const { options: resolved, values } = await resolveSecrets(options, {
+  const resolved = await resolveSecrets(options, {
     path: [],
     resolveSecret: ({ kind, name }) => Promise.resolve(`${kind}:${name}`),
     onError: () => assert.fail("no error expected"),
@@ -79,5 +79,4 @@ test("resolveSecrets replaces references inside options, and nothing that only l
     b: ["file:B", "c", 1, null],
     c: { env: { D: "credential:D" } },
   });
-  assert.deepEqual(values, ["env:A", "file:B", "credential:D"]);
 });

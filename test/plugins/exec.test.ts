@@ -34,6 +34,16 @@ describe("exec protocol", () => {
     assert.equal(await readFile(copy, "utf8"), `{"action":"get","key":"${key}"}\n`);
   });
 
+  test("what is said about an answer keeps its words when one of them is a secret, and what a program said does not", async () => {
+    const withToken = (commands: string) => script(commands, "--token", "standard");
+    await assert.rejects(withToken("echo no; echo standard >&2").get(key, noSignal()), {
+      message: /: standard output does not begin with a JSON object .*: \[hidden\]$/,
+    });
+    await assert.rejects(withToken("true").get(key, noSignal()), { message: /: nothing on standard output, a JSON/ });
+    const says = withToken(`echo '{"success":false,"error":"standard is wrong"}'`);
+    await assert.rejects(says.get(key, noSignal()), { message: /: \[hidden\] is wrong$/ });
+  });
+
   test("set writes one JSON line with the value", async (t) => {
     const copy = join(await temporaryDirectory(t), "stdin");
     await script(`cat >"$0"; printf '{"success":true}\\n'`, copy).set(key, value, noSignal());

@@ -101,6 +101,16 @@ describe("module", () => {
     });
   }
 
+  test("what is said about a module keeps its words when one of them is a secret", async (t) => {
+    for (const [text, token, why] of [
+      ["export default 1", "function", "its default export is no function (options, context) => store"],
+      [storeOf("return {}"), "returned", "get() returned an object, a list of texts is wanted"],
+    ] as const) {
+      const store = await openText(t, text, { token });
+      await assert.rejects(store.get(key, noSignal()), (error: Error) => error.message.endsWith(`": ${why}`));
+    }
+  });
+
   test("an error of set hides the value", async (t) => {
     const store = await openText(
       t,
