@@ -83,14 +83,23 @@ const MAX_CAUSES = 5;
 
 /** One line for a person: the message of `error`, followed by the messages of its causes that add something. */
 export function describeError(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const parts = [error.message];
+  if (!(error instanceof Error)) return onOneLine(String(error));
+  const parts = [onOneLine(error.message)];
   let cause = error.cause;
   // Counted, because causes may go round in a circle.
   for (let depth = 0; cause instanceof Error && depth < MAX_CAUSES; depth++) {
-    const { message } = cause;
+    const message = onOneLine(cause.message);
     if (message !== "" && !parts.some((part) => part.includes(message))) parts.push(message);
     cause = cause.cause;
   }
   return parts.join(": ");
+}
+
+/** "2 errors", line break, "a", line break, "b" -> "2 errors: a; b": a log and a status would show something else for the breaks. */
+function onOneLine(text: string): string {
+  const [head = "", ...others] = text
+    .split(/[\r\n]/)
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+  return others.length === 0 ? head : `${head}${head.endsWith(":") ? "" : ":"} ${others.join("; ")}`;
 }

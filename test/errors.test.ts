@@ -48,6 +48,18 @@ test("describeError tells the causes that add something", () => {
   assert.equal(describeError(top), "Cannot read a record: no answer: fetch failed: connect ECONNREFUSED 127.0.0.1:1");
 });
 
+test("describeError is one line, with every error of a configuration in it", () => {
+  const wrong = new StunmeshError("CONFIG_INVALID", 'Cannot use "/x": 2 errors\n/x:1:1: a: b\n/x:2:1: c');
+  assert.equal(describeError(wrong), 'Cannot use "/x": 2 errors: /x:1:1: a: b; /x:2:1: c');
+  const cause = new Error("Cannot find module 'x'\nRequire stack:\r\n- /a\n\n- /b\n");
+  assert.equal(
+    describeError(new Error("Cannot load:\nx", { cause })),
+    "Cannot load: x: Cannot find module 'x': Require stack:; - /a; - /b",
+  );
+  assert.equal(describeError("a\nb"), "a: b");
+  assert.equal(describeError(new Error(" one: two ")), "one: two");
+});
+
 test("describeError says nothing twice, and nothing empty", () => {
   const cause = new Error("ENOENT: no such file");
   assert.equal(

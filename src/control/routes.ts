@@ -1,5 +1,5 @@
 /** What the control socket offers: which method and path does what (docs/operations.md has the table). Knows no HTTP. */
-import { describeError, errorCode } from "../errors.ts";
+import { describeError, errorCode, StunmeshError } from "../errors.ts";
 import type { DaemonEvent } from "../events.ts";
 import type { DaemonStatus } from "../status.ts";
 import { formatMetrics } from "./metrics.ts";
@@ -107,7 +107,9 @@ async function reload(controlled: Controlled): Promise<Reply> {
     await controlled.reload();
     return ok({ reloaded: controlled.status().config.path });
   } catch (error) {
-    return refuse(422, { code: errorCode(error) ?? "INTERNAL", message: describeError(error) });
+    // As it is, a line for each error: this one is for the person who asked.
+    const message = error instanceof StunmeshError ? error.message : describeError(error);
+    return refuse(422, { code: errorCode(error) ?? "INTERNAL", message });
   }
 }
 

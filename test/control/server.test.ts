@@ -107,7 +107,10 @@ test("reload answers with what is wrong with the configuration", async (t) => {
   await assert.rejects(client.ask("POST", "/v1/reload"), (error) => {
     return errorCode(error) === "CONFIG_INVALID" && /x\.yaml:1:19/.test(String(error));
   });
-  assert.equal(reloads(), 2);
+  fail(new StunmeshError("CONFIG_INVALID", "Cannot use the configuration: 2 errors\nx.yaml:1:1: a\nx.yaml:2:1: b"));
+  // A line for each is for the person who asked; the log has one line.
+  await assert.rejects(client.ask("POST", "/v1/reload"), { message: /2 errors\nx\.yaml:1:1: a\nx\.yaml:2:1: b$/ });
+  assert.equal(reloads(), 3);
 });
 
 const refusals: readonly (readonly [request: string, status: number, code: string])[] = [
