@@ -14,7 +14,7 @@ import { type InterfaceLoop, startInterfaceLoop } from "./interface-loop.ts";
 import type { Log } from "./log.ts";
 import type { Parts } from "./parts.ts";
 import type { PeerChange } from "./peer-change.ts";
-import type { PeerState } from "./peer-state.ts";
+import { createPeerState, type PeerState } from "./peer-state.ts";
 import type { Closable } from "./platform/types.ts";
 import type { Occasion } from "./publishing.ts";
 import { watchResume } from "./resume.ts";
@@ -85,7 +85,7 @@ export async function startDaemon(
     const onAbort = () => stop.abort();
     signal.addEventListener("abort", onAbort, { once: true });
     const memory = await claims.claim(one.name);
-    const restore = (peer: PeerConfig) => keptState(peer, before);
+    const restore = keepStates(before);
     const loop = startInterfaceLoop(
       {
         ...parts.forInterface(one),
@@ -203,10 +203,22 @@ function surroundingsOf(one: InterfaceConfig, { plugins, stun, health, refreshIn
   return { plugins: plugins.filter(({ name }) => used.has(name)), stun, health, refreshIntervalMs, pollIntervalMaxMs };
 }
 
-/** What the loop before knew about a peer whose configuration is still the same. */
-function keptState(peer: PeerConfig, before: InterfaceLoop | undefined): PeerState | undefined {
-  const state = before?.peers.get(peer.name);
-  return state && isDeepStrictEqual(state.config, peer) ? state : undefined;
+/**
+ * What the loop before knew about a peer: everything while its configuration is still the same, else what protects against
+ * old records, which belongs to its key.
+ */
+function keepStates(before: InterfaceLoop | undefined): (peer: PeerConfig) => PeerState | undefined {
+  const byKey = new Map([...(before?.peers.values() ?? [])].map((state) => [keyText(state.config), state]));
+  return (peer) => {
+    const state = byKey.get(keyText(peer));
+    if (!state || isDeepStrictEqual(state.config, peer)) return state;
+    const { sequence, recordSequence, aheadSequence } = state;
+    return Object.assign(createPeerState(peer), { sequence, recordSequence, aheadSequence });
+  };
+}
+
+function keyText({ publicKey }: PeerConfig): string {
+  return Buffer.from(publicKey).toString("base64");
 }
 
 /** Not hearing of changes costs time, not function: everything is also looked at regularly. */

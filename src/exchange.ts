@@ -14,8 +14,9 @@ import type { Log, LogFields } from "./log.ts";
 import type { PeerState } from "./peer-state.ts";
 import type { Store, StoreCounts } from "./plugins/types.ts";
 import { isPublishDue, type Occasion } from "./publishing.ts";
-import { type NatClass, nextSequence, type PeerRecord, sameEndpoints, sealRecord, storageKey } from "./record.ts";
-import { freshest, selectGood } from "./select-record.ts";
+import { type NatClass, type PeerRecord, sameEndpoints, sealRecord, storageKey } from "./record.ts";
+import { selectGood, selectNewest } from "./select-record.ts";
+import { acceptSequence, nextSequence } from "./sequence.ts";
 import type { WireGuardDevice } from "./wg/types.ts";
 
 /** After the first store answered, how long the others are waited for: one of them may have a fresher record. */
@@ -106,30 +107,33 @@ export async function fetchRecord(
   peer: PeerState,
   options: ExchangeOptions,
 ): Promise<"changed" | "unchanged" | "absent"> {
-  const { device, log } = options;
+  const { device, log, clock } = options;
   const direction = { senderKey: peer.config.publicKey, receiverKey: device.publicKey };
   const lookups = freeStoresOf(peer, { ...options, what: "fetch" }).map((named) =>
     tryStore(named, { ...options, peer, what: "fetch" }, async (store, signal) => {
       const values = await store.get(storageKey(direction), signal);
       const tunnel = options.tunnelAddresses?.();
-      const judge = { peer, direction, privateKey: device.privateKey, own: options.own, tunnel };
+      const own = { own: options.own, tunnel };
+      const judge = { peer, direction, privateKey: device.privateKey, ...own, nowMs: clock.now() };
       if (values.length > 0) peer.found.push(selectGood(values, judge));
     }),
   );
   const results = await settleStores(lookups, options);
   // Also what a slow store found after an earlier look had gone on without it, unless something newer was accepted since.
-  const found = peer.found.splice(0).filter(({ sequence = Infinity }) => sequence >= (peer.recordSequence ?? 0));
-  if (found.length === 0) throwFirst(results);
-  const record = found.reduce<PeerRecord | undefined>(freshest, undefined);
-  if (!record) return "absent";
+  const record = selectNewest(peer.found.splice(0), { peer, nowMs: clock.now() });
+  if (!record) {
+    throwFirst(results);
+    return "absent";
+  }
   const changed = !sameEndpoints(record.endpoints, peer.record?.endpoints);
-  const isNew = changed || (record.sequence ?? 0) > (peer.record?.sequence ?? 0);
-  if (isNew) peer.newsAtMs = options.clock.monotonic();
+  const isNew = changed || record.sequence !== peer.record?.sequence;
+  if (isNew) peer.newsAtMs = clock.monotonic();
   peer.record = record;
   delete peer.fallback;
-  if (record.sequence !== undefined) peer.recordSequence = record.sequence;
-  const { clock } = options;
   const now = { atMs: clock.monotonic(), wallMs: clock.now() };
+  if (record.sequence !== undefined) {
+    Object.assign(peer, acceptSequence(record.sequence, { marks: peer, nowMs: now.wallMs }));
+  }
   peer.activity.recordAtMs = now.atMs;
   if (record.sequence !== undefined) {
     noteSequence(peer.activity, { sequence: record.sequence, now, isOnlyStore: peer.config.plugins.length === 1 });

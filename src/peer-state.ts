@@ -26,8 +26,9 @@ export interface PeerState {
   newsAtMs?: number;
   /** The own NAT is being opened for the peer. */
   opening?: Opening;
-  /** Highest sequence number accepted from the peer. */
-  recordSequence?: number;
+  /** From where on the peer's sequence numbers are accepted (sequence.ts). */
+  recordSequence?: number | undefined;
+  aheadSequence?: number | undefined;
   observation?: Observation;
   liveness: Liveness;
   /** Monotonic clock: when the tunnel was last seen to work. */

@@ -19,6 +19,7 @@ import {
 } from "./address.ts";
 import { openBox, sealBox, sealedChars } from "./box.ts";
 import { StunmeshError } from "./errors.ts";
+import { isSequence, markAbove, type SequenceMarks } from "./sequence.ts";
 
 /** The two ends of a record, 32-byte public keys. */
 export interface Direction {
@@ -93,9 +94,8 @@ function openWith(peerPublicKey: Uint8Array, { sealed, ...options }: Sealed): Pe
   }
   const ipv4 = decodeAddress(members, "ipv4");
   const ipv6 = decodeAddress(members, "ipv6");
-  if (seq !== undefined && !(typeof seq === "number" && Number.isSafeInteger(seq) && seq >= 0)) {
-    throw invalid("seq", "it is not a whole number");
-  }
+  if (seq !== undefined && !isSequence(seq))
+    throw invalid("seq", "it is not a whole number that a clock can have made");
   return {
     endpoints: { ...(ipv4 && { ipv4 }), ...(ipv6 && { ipv6 }) },
     ...(seq !== undefined && { sequence: seq }),
@@ -106,8 +106,10 @@ function openWith(peerPublicKey: Uint8Array, { sealed, ...options }: Sealed): Pe
 
 /** What this side remembers about a peer's records and its own, to judge the next one. */
 export interface RecordMemory {
-  /** Highest sequence number accepted from the peer. */
-  readonly sequence?: number | undefined;
+  /** From where on the peer's numbers are accepted. */
+  readonly marks: SequenceMarks;
+  /** Wall clock. */
+  readonly nowMs: number;
   /** Own addresses as they were published last. */
   readonly own?: EndpointRecord | undefined;
   /** IP literals of the tunnel itself, canonical: packets sent there never leave this host. */
@@ -121,11 +123,12 @@ export interface RecordMemory {
  * without `seq` and `dir`: they are taken as STUNMESH-go takes them.
  */
 export function checkFresh({ endpoints, sequence }: PeerRecord, memory: RecordMemory): void {
-  if (sequence !== undefined && memory.sequence !== undefined && sequence < memory.sequence) {
+  const mark = sequence === undefined ? undefined : markAbove(sequence, memory);
+  if (mark !== undefined) {
     throw new StunmeshError(
       "RECORD_ROLLED_BACK",
-      `Cannot use a record: its sequence number ${sequence} is older than ${memory.sequence}, seen before; somebody put an ` +
-        "old record back, or the peer's clock was ahead (then: stop, remove the interface's file in the state directory, start)",
+      `Cannot use a record: its sequence number ${sequence} is older than ${mark}, from where on they are accepted; somebody ` +
+        "put an old record back, or the peer has lost its state directory and its clock is behind",
     );
   }
   for (const family of ["ipv4", "ipv6"] as const) {
@@ -146,15 +149,6 @@ export function checkFresh({ endpoints, sequence }: PeerRecord, memory: RecordMe
 /** Same addresses in both; sequence numbers do not matter. */
 export function sameEndpoints(a: EndpointRecord | undefined, b: EndpointRecord | undefined): boolean {
   return sameTransportAddress(a?.ipv4, b?.ipv4) && sameTransportAddress(a?.ipv6, b?.ipv6);
-}
-
-/** Before this, a clock was never set: a sequence number made from it would be refused as rolled back later. */
-const PLAUSIBLE_CLOCK_MS = Date.UTC(2026, 0, 1);
-
-/** The sequence number after `previous`: seconds since 1970, but always growing; undefined while the clock is not set. */
-export function nextSequence(nowMs: number, previous: number | undefined): number | undefined {
-  if (nowMs < PLAUSIBLE_CLOCK_MS && previous === undefined) return undefined;
-  return Math.max(Math.floor(nowMs / 1000), (previous ?? 0) + 1);
 }
 
 function encodeAddresses(endpoints: EndpointRecord): { readonly [family in Family]?: string } {

@@ -14,9 +14,10 @@ export interface Remembered {
 export function recall(memory: Remembered, { device, peers }: Known): void {
   const remembered = memory.load(device.publicKey);
   for (const peer of peers) {
-    const { sequence, recordSequence, record, worked } = remembered.get(keyText(peer)) ?? {};
+    const { sequence, recordSequence, aheadSequence, record, worked } = remembered.get(keyText(peer)) ?? {};
     if (sequence !== undefined) peer.sequence ??= sequence;
-    if (recordSequence !== undefined) peer.recordSequence ??= recordSequence;
+    // They belong together.
+    if (peer.recordSequence === undefined) Object.assign(peer, { recordSequence, aheadSequence });
     if (record && !peer.record) {
       peer.record = { endpoints: record };
       if (worked) peer.fallback = worked;
@@ -36,8 +37,8 @@ interface Known {
   readonly peers: readonly PeerState[];
 }
 
-function memoryOf({ sequence, recordSequence, record, worked }: PeerState): PeerMemory {
-  return { sequence, recordSequence, record: record?.endpoints, worked };
+function memoryOf({ sequence, recordSequence, aheadSequence, record, worked }: PeerState): PeerMemory {
+  return { sequence, recordSequence, aheadSequence, record: record?.endpoints, worked };
 }
 
 function keyText({ config }: PeerState): string {

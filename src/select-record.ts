@@ -3,6 +3,7 @@ import { type EndpointRecord, selectEndpoints } from "./address.ts";
 import { StunmeshError } from "./errors.ts";
 import type { PeerState } from "./peer-state.ts";
 import { checkFresh, type Direction, openRecord, type PeerRecord } from "./record.ts";
+import { compareSequences, markAbove } from "./sequence.ts";
 
 interface Judge {
   readonly peer: PeerState;
@@ -13,6 +14,8 @@ interface Judge {
   readonly own: EndpointRecord | undefined;
   /** Addresses of the tunnel on this host. */
   readonly tunnel?: readonly string[] | undefined;
+  /** Wall clock. */
+  readonly nowMs: number;
 }
 
 /** The freshest of the values that are good records of the peer. Throws the first error (RECORD_*) when none is. */
@@ -21,7 +24,7 @@ export function selectGood(values: readonly string[], judge: Judge): PeerRecord 
   let firstError: unknown;
   for (const value of values) {
     try {
-      best = freshest(best, openGood(value, judge));
+      best = newer(best, openGood(value, judge), judge);
     } catch (error) {
       firstError ??= error;
     }
@@ -30,14 +33,34 @@ export function selectGood(values: readonly string[], judge: Judge): PeerRecord 
   return best;
 }
 
+/** The newest of `records`, without those that something newer was accepted after. */
+export function selectNewest(
+  records: readonly PeerRecord[],
+  judge: Pick<Judge, "peer" | "nowMs">,
+): PeerRecord | undefined {
+  const { peer: marks, nowMs } = judge;
+  return records
+    .filter(({ sequence }) => sequence === undefined || markAbove(sequence, { marks, nowMs }) === undefined)
+    .reduce<PeerRecord | undefined>((best, record) => newer(best, record, judge), undefined);
+}
+
+/** The newer one by what is known of the peer's numbers; the first of two of the same age. */
+function newer(
+  best: PeerRecord | undefined,
+  record: PeerRecord,
+  { peer: marks, nowMs }: Pick<Judge, "peer" | "nowMs">,
+): PeerRecord {
+  return best && compareSequences(best.sequence, record.sequence, { marks, nowMs }) >= 0 ? best : record;
+}
+
 /** The one with the higher sequence number; the first of two without. */
 export function freshest(best: PeerRecord | undefined, record: PeerRecord): PeerRecord {
   return best && (best.sequence ?? 0) >= (record.sequence ?? 0) ? best : record;
 }
 
-function openGood(value: string, { peer, direction, privateKey, own, tunnel }: Judge): PeerRecord {
+function openGood(value: string, { peer, direction, privateKey, own, tunnel, nowMs }: Judge): PeerRecord {
   const record = openRecord(value, { ...direction, privateKey });
-  checkFresh(record, { sequence: peer.recordSequence, own, tunnel });
+  checkFresh(record, { marks: peer, nowMs, own, tunnel });
   checkFamily(record.endpoints, peer);
   return record;
 }

@@ -43,6 +43,7 @@ const pure = [
   "record",
   "resume",
   "schedule",
+  "sequence",
   "wake",
 ];
 /** What keeps the peers of one interface reachable; cycle.ts is its story. */
@@ -146,8 +147,8 @@ const rules: readonly Rule[] = [
   { files: ["notify"], may: [...leaves, "platform/native"] },
   {
     files: ["daemon", "daemon-status"],
-    may: [...leaves, ...pure, "interface-loop", "peer-status"],
-    mayTypes: [...seams, "claims", "exchange", "parts", "peer-change", "peer-state"],
+    may: [...leaves, ...pure, "interface-loop", "peer-state", "peer-status"],
+    mayTypes: [...seams, "claims", "exchange", "parts", "peer-change"],
   },
   {
     files: ["parts"],

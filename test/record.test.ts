@@ -5,7 +5,7 @@ import nacl from "tweetnacl";
 import { type EndpointRecord, type PeerProtocol, parseTransportAddress, selectEndpoints } from "../src/address.ts";
 import { openBox, sealBox } from "../src/box.ts";
 import { errorCode } from "../src/errors.ts";
-import { checkFresh, nextSequence, openRecord, sealRecord, storageKey } from "../src/record.ts";
+import { checkFresh, openRecord, sealRecord, storageKey } from "../src/record.ts";
 import { fixturePath } from "./fixtures/path.ts";
 
 interface Vectors {
@@ -240,46 +240,41 @@ test("openRecord() reads how the peer's NAT maps, and ignores what it does not k
   for (const unknown of ['"adf"', '"EIM"', "7", "null", "{}", '""']) assert.equal(read(unknown), undefined, unknown);
 });
 
+const nowMs = Date.UTC(2026, 5, 1);
+
 test("checkFresh() refuses an older sequence number and takes the same one again", () => {
   const record = { endpoints: endpoints({ ipv4: "203.0.113.10:40001" }), sequence: 100 };
   assert.throws(
-    () => checkFresh(record, { sequence: 101 }),
+    () => checkFresh(record, { marks: { recordSequence: 101 }, nowMs }),
     (error) => errorCode(error) === "RECORD_ROLLED_BACK" && /100 is older than 101/.test(String(error)),
   );
-  assert.doesNotThrow(() => checkFresh(record, { sequence: 100 }));
-  assert.doesNotThrow(() => checkFresh(record, {}));
+  assert.doesNotThrow(() => checkFresh(record, { marks: { recordSequence: 100 }, nowMs }));
+  assert.doesNotThrow(() => checkFresh(record, { marks: {}, nowMs }));
 });
 
 test("checkFresh() refuses a record without direction that carries our own address, and takes other old ones", () => {
   const own = endpoints({ ipv4: "203.0.113.10:40001" });
   assert.throws(
-    () => checkFresh({ endpoints: own }, { own }),
+    () => checkFresh({ endpoints: own }, { marks: {}, nowMs, own }),
     (error) => errorCode(error) === "RECORD_REFLECTED",
   );
   const neighbour = endpoints({ ipv4: "203.0.113.10:40002" });
-  assert.doesNotThrow(() => checkFresh({ endpoints: neighbour }, { own, sequence: 5 }));
+  assert.doesNotThrow(() => checkFresh({ endpoints: neighbour }, { marks: { recordSequence: 5 }, nowMs, own }));
 });
 
 test("checkFresh() refuses an endpoint that is the tunnel itself, and takes its neighbours", () => {
   const tunnel = ["10.99.0.1", "fd99::1"];
   for (const record of [{ ipv4: "10.99.0.1:51820" }, { ipv6: "[fd99:0::1]:9" }]) {
     assert.throws(
-      () => checkFresh({ endpoints: endpoints(record) }, { tunnel }),
+      () => checkFresh({ endpoints: endpoints(record) }, { marks: {}, nowMs, tunnel }),
       (error) => errorCode(error) === "RECORD_INVALID" && /address of the tunnel itself/.test(String(error)),
     );
   }
   // A host of the tunnel's network may be a host of the local network, which has a route of its own.
-  assert.doesNotThrow(() => checkFresh({ endpoints: endpoints({ ipv4: "10.99.0.11:51820" }) }, { tunnel }));
-  assert.doesNotThrow(() => checkFresh({ endpoints: endpoints({ ipv4: "10.99.0.1:51820" }) }, {}));
-});
-
-test("nextSequence() grows also when the clock stands still or goes back, and is missing while it was never set", () => {
-  const now = Date.UTC(2026, 5, 1);
-  const first = nextSequence(now, undefined);
-  assert.equal(first, now / 1000);
-  assert.equal(nextSequence(now, first), now / 1000 + 1);
-  assert.equal(nextSequence(0, first), now / 1000 + 1);
-  assert.equal(nextSequence(1_000_000, undefined), undefined);
+  assert.doesNotThrow(() =>
+    checkFresh({ endpoints: endpoints({ ipv4: "10.99.0.11:51820" }) }, { marks: {}, nowMs, tunnel }),
+  );
+  assert.doesNotThrow(() => checkFresh({ endpoints: endpoints({ ipv4: "10.99.0.1:51820" }) }, { marks: {}, nowMs }));
 });
 
 test("openRecord() survives random and mutated values: a record or a RECORD_ error, nothing else", () => {

@@ -7,6 +7,7 @@ import { describeError, errorCode, isAbort } from "../errors.ts";
 import type { NamedStore } from "../exchange.ts";
 import { addressesOf } from "../parts.ts";
 import { checkFresh, openOwnRecord, openRecord, type PeerRecord, storageKey } from "../record.ts";
+import type { SequenceMarks } from "../sequence.ts";
 import type { WireGuardDevice } from "../wg/types.ts";
 import type { Failure, FoundValue, PeerFacts, StoreFacts } from "./facts.ts";
 import { readBack, throwAwayKey, throwAwayValue } from "./round-trip.ts";
@@ -25,15 +26,15 @@ export interface ReadRecordsOptions extends Outside {
   readonly config: PeerConfig;
   readonly device: WireGuardDevice;
   readonly stores: ReadonlyMap<string, NamedStore>;
-  /** Highest sequence number that a daemon here has accepted from the peer. */
-  readonly acceptedSequence: number | undefined;
+  /** From where on a daemon here accepts the peer's records. */
+  readonly marks: SequenceMarks;
 }
 
 /** What the peer published for us and what is in our own place. Rejects only when aborted. */
 export async function readRecords(
   options: ReadRecordsOptions,
 ): Promise<Pick<PeerFacts, "found" | "own" | "unreadable">> {
-  const { config, device, stores, acceptedSequence } = options;
+  const { config, device, stores, marks, clock } = options;
   const { privateKey } = device;
   const theirs = { senderKey: config.publicKey, receiverKey: device.publicKey };
   const ours = { senderKey: device.publicKey, receiverKey: config.publicKey };
@@ -52,7 +53,7 @@ export async function readRecords(
           found.push(
             open(plugin, () => {
               const record = openRecord(value, { ...theirs, privateKey });
-              checkFresh(record, { sequence: acceptedSequence, tunnel: addressesOf(device.name) });
+              checkFresh(record, { marks, nowMs: clock.now(), tunnel: addressesOf(device.name) });
               return record;
             }),
           );

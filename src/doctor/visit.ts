@@ -96,8 +96,8 @@ async function readAll(
   const before = await readRemembered({ ...state, publicKey });
   const read = await Promise.all(
     config.peers.map((peer) => {
-      const { recordSequence: acceptedSequence } = before.get(keyText(peer)) ?? {};
-      return readRecords({ config: peer, device, stores: parts.stores(), acceptedSequence, clock, signal });
+      const marks = before.get(keyText(peer)) ?? {};
+      return readRecords({ config: peer, device, stores: parts.stores(), marks, clock, signal });
     }),
   );
   // Once more, because a number is written here before it is in a store.

@@ -2,7 +2,7 @@
  * What is remembered of an interface, as text: one line of JSON, version 1.
  *
  *   { "version": 1, "publicKey": KEY, "peers": { KEY: {
- *       "sequence": 1, "recordSequence": 1, "record": { "ipv4": "192.0.2.1:1", "ipv6": "[2001:db8::1]:1" },
+ *       "sequence": 1, "recordSequence": 1, "aheadSequence": 1, "record": { "ipv4": "192.0.2.1:1", "ipv6": "[2001:db8::1]:1" },
  *       "worked": "192.0.2.1:1" } }, "sha256": HEX }
  *
  * Keys are public keys in base64, every member of a peer may be missing, and `sha256` is of the text of the other
@@ -23,8 +23,9 @@ import {
 export interface PeerMemory {
   /** Own sequence number, the last one used for this peer. */
   readonly sequence?: number | undefined;
-  /** Highest sequence number accepted from the peer. */
+  /** From where on the peer's sequence numbers are accepted (sequence.ts). */
   readonly recordSequence?: number | undefined;
+  readonly aheadSequence?: number | undefined;
   /** Newest record accepted from the peer. */
   readonly record?: EndpointRecord | undefined;
   /** Endpoint at which the tunnel worked last. */
@@ -51,6 +52,7 @@ const sequence = z.int().min(0).optional();
 const peerSchema = z.strictObject({
   sequence,
   recordSequence: sequence,
+  aheadSequence: sequence,
   record: z.strictObject({ ipv4: addressText(["ipv4"]).optional(), ipv6: addressText(["ipv6"]).optional() }).optional(),
   worked: addressText(families).optional(),
 });
@@ -74,6 +76,19 @@ export function encodeMemory({ publicKey, peers }: InterfaceMemory): string {
   return `${JSON.stringify({ ...content, sha256: checksum(content) })}\n`;
 }
 
+/**
+ * `now`, and of the peers that are in `before` alone their sequence numbers: a peer that was taken out of the configuration
+ * and comes back is still protected against its old records.
+ */
+export function keepNumbers(now: InterfaceMemory, before: InterfaceMemory | undefined): InterfaceMemory {
+  if (!before || Buffer.compare(before.publicKey, now.publicKey) !== 0) return now;
+  const gone = [...before.peers].flatMap(([key, peer]) =>
+    now.peers.has(key) ? [] : [[key, numbersOf(peer)] as const],
+  );
+  const room = Math.max(0, MAX_PEERS - now.peers.size);
+  return gone.length === 0 ? now : { ...now, peers: new Map([...now.peers, ...gone.slice(0, room)]) };
+}
+
 /** The inverse of encodeMemory. Throws an Error that says what is wrong: "it is not JSON". */
 export function decodeMemory(text: string): InterfaceMemory {
   const value = parseJson(text);
@@ -89,11 +104,10 @@ export function decodeMemory(text: string): InterfaceMemory {
   };
 }
 
-function encodePeer({ sequence, recordSequence, record, worked }: PeerMemory): Readonly<Record<string, unknown>> {
+function encodePeer({ record, worked, ...numbers }: PeerMemory): Readonly<Record<string, unknown>> {
   const { ipv4, ipv6 } = record ?? {};
   return {
-    sequence,
-    recordSequence,
+    ...numbersOf(numbers),
     record: record && {
       ipv4: ipv4 && formatTransportAddress(ipv4),
       ipv6: ipv6 && formatTransportAddress(ipv6),
@@ -106,6 +120,10 @@ function encodePeer({ sequence, recordSequence, record, worked }: PeerMemory): R
 function decodePeer({ record, ...members }: z.output<typeof peerSchema>): PeerMemory {
   const { ipv4, ipv6 } = record ?? {};
   return { ...members, ...(record && { record: { ...(ipv4 && { ipv4 }), ...(ipv6 && { ipv6 }) } }) };
+}
+
+function numbersOf({ sequence, recordSequence, aheadSequence }: PeerMemory): PeerMemory {
+  return { sequence, recordSequence, aheadSequence };
 }
 
 function hasMembers(peer: Readonly<Record<string, unknown>>): boolean {

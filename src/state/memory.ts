@@ -17,7 +17,14 @@ import { withDeadline } from "../deadline.ts";
 import { isAbort, StunmeshError } from "../errors.ts";
 import { createFailureLog } from "../failures.ts";
 import type { Log } from "../log.ts";
-import { decodeMemory, encodeMemory, type InterfaceMemory, MAX_MEMORY_BYTES, type PeerMemory } from "./memory-text.ts";
+import {
+  decodeMemory,
+  encodeMemory,
+  type InterfaceMemory,
+  keepNumbers,
+  MAX_MEMORY_BYTES,
+  type PeerMemory,
+} from "./memory-text.ts";
 import { readPrivateFile, removeLeftovers, replacePrivateFile, setAside } from "./private-file.ts";
 
 const WRITE_INTERVAL_MS = 5_000;
@@ -25,7 +32,7 @@ const WRITE_INTERVAL_MS = 5_000;
 const DISK_TIMEOUT_MS = 2_000;
 
 export interface Memory {
-  /** What the file had to say about the peers when it was opened, by public key in base64; nothing when it is of another device key. */
+  /** What was saved last about the peers, here or in a run before, by public key in base64; nothing when it is of another device key. */
   load(devicePublicKey: Uint8Array): ReadonlyMap<string, PeerMemory>;
   /** Has `take` called, and what it gives written, now or at most 5 s later; the last `take` wins. Costs nothing. */
   save(take: () => InterfaceMemory): void;
@@ -50,21 +57,32 @@ export async function openMemory(options: MemoryOptions): Promise<Memory> {
   const path = join(directory, `${options.interface}.json`);
   const failures = createFailureLog(log);
   const stop = new AbortController();
-  let pending: (() => InterfaceMemory) | undefined;
+  const stored = await readStored(path, { clock, log });
+  let known = stored;
+  let saved: (() => InterfaceMemory) | undefined;
+  let isPending = false;
   let isScheduled = false;
   let writing: Promise<void> | undefined;
   let writtenAtMs = Number.NEGATIVE_INFINITY;
   let writtenText: string | undefined;
 
-  async function write(take: () => InterfaceMemory): Promise<void> {
+  /** What was saved last. */
+  function current(): InterfaceMemory | undefined {
+    if (saved) known = keepNumbers(saved(), known);
+    return known;
+  }
+
+  async function write(): Promise<void> {
     try {
-      const text = encodeMemory(take());
+      const memory = current();
+      if (!memory) return;
+      const text = encodeMemory(memory);
       // Most saves change nothing, and flash memory wears out.
       if (text !== writtenText) await replacePrivateFile(path, text);
       writtenText = text;
       failures.ended("write", { message: "memory is written again" });
     } catch (error) {
-      pending ??= take;
+      isPending = true;
       reportFailure(error);
     } finally {
       writtenAtMs = clock.monotonic();
@@ -74,10 +92,9 @@ export async function openMemory(options: MemoryOptions): Promise<Memory> {
   /** Those who come during a write share the next one, which has what all of them saved. */
   async function writePending(): Promise<void> {
     while (writing !== undefined) await writing;
-    if (!pending) return;
-    const take = pending;
-    pending = undefined;
-    writing = write(take).finally(() => {
+    if (!isPending) return;
+    isPending = false;
+    writing = write().finally(() => {
       writing = undefined;
     });
     await writing;
@@ -95,7 +112,7 @@ export async function openMemory(options: MemoryOptions): Promise<Memory> {
   }
 
   async function flush(): Promise<void> {
-    if (!pending && !writing) return;
+    if (!isPending && !writing) return;
     try {
       await withDeadline({ clock, timeoutMs: DISK_TIMEOUT_MS, action: "write to the disk" }, writePending);
     } catch (error) {
@@ -112,17 +129,18 @@ export async function openMemory(options: MemoryOptions): Promise<Memory> {
     });
   }
 
-  const stored = await readStored(path, { clock, log });
   return {
     load(devicePublicKey) {
-      if (!stored) return new Map();
-      if (Buffer.compare(stored.publicKey, devicePublicKey) === 0) return stored.peers;
+      const last = current();
+      if (!last) return new Map();
+      if (Buffer.compare(last.publicKey, devicePublicKey) === 0) return last.peers;
       log.debug({ path, reason: "it is of another device key" }, "memory ignored");
       return new Map();
     },
     save(take) {
       if (stop.signal.aborted) return;
-      pending = take;
+      saved = take;
+      isPending = true;
       if (isScheduled) return;
       isScheduled = true;
       void writeLater();

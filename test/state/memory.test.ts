@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { chmod, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { nextSequence } from "../../src/record.ts";
+import { nextSequence } from "../../src/sequence.ts";
 import { type Memory, openMemory } from "../../src/state/memory.ts";
 import { decodeMemory, encodeMemory, MAX_MEMORY_BYTES } from "../../src/state/memory-text.ts";
 import { readPrivateFile } from "../../src/state/private-file.ts";
@@ -48,6 +48,53 @@ test("memory is there again after a restart", async (t) => {
   assert.deepEqual(second.memory.load(deviceKey), memories.peers);
   assert.deepEqual([...first.log.lines, ...second.log.lines], []);
   assert.deepEqual(await readdir(directory), ["wg0.json"]);
+});
+
+test("memory that is loaded is what was saved last, not what the file had when it was opened", async (t) => {
+  const { memory } = await openIn(await temporaryDirectory(t));
+  saveSequence(memory, 1);
+  assert.equal(memory.load(deviceKey).get(keyText(1))?.sequence, 1);
+  await memory.flush();
+  saveSequence(memory, 2);
+  assert.equal(memory.load(deviceKey).get(keyText(1))?.sequence, 2);
+  assert.equal(memory.load(keyBytes(9)).size, 0);
+  await memory.close();
+});
+
+test("of a peer that is gone the numbers stay, here and on the disk, and nothing else", async (t) => {
+  const directory = await temporaryDirectory(t);
+  const numbers = { sequence: 5, recordSequence: 6, aheadSequence: 4_000_000_000 };
+  const before = peersOf({ 1: { sequence: 1 }, 2: { ...fullPeer, ...numbers } });
+  const first = await openIn(directory);
+  first.memory.save(() => ({ publicKey: deviceKey, peers: before }));
+  await first.memory.close();
+  // As `publish` does for one peer of many.
+  const second = await openIn(directory);
+  saveSequence(second.memory, 3);
+  await second.memory.close();
+  const third = await openIn(directory);
+  assert.deepEqual(third.memory.load(deviceKey), peersOf({ 1: { sequence: 3 }, 2: numbers }));
+  // Those of another device key say nothing about this one.
+  third.memory.save(() => ({ publicKey: keyBytes(9), peers: peersOf({ 1: { sequence: 3 } }) }));
+  assert.deepEqual(third.memory.load(keyBytes(9)), peersOf({ 1: { sequence: 3 } }));
+  await third.memory.close();
+});
+
+test("peers that are gone have to leave room for those that are there", async (t) => {
+  const { memory } = await openIn(await temporaryDirectory(t));
+  const many = (from: number, count: number) =>
+    peersOf(Object.fromEntries(Array.from({ length: count }, (_, index) => [from + index, { sequence: index }])));
+  for (const [from, count] of [
+    [0, 9_000],
+    [9_000, 2_000],
+    [20_000, 10_000],
+  ] as const) {
+    memory.save(() => ({ publicKey: deviceKey, peers: many(from, count) }));
+    const now = memory.load(deviceKey);
+    assert.ok(now.size <= 10_000, String(now.size));
+    assert.ok([...many(from, count).keys()].every((key) => now.has(key)));
+  }
+  await memory.close();
 });
 
 test("memory of another device key is ignored, stays where it is and is then replaced", async (t) => {
