@@ -2,8 +2,8 @@
  * Leaves a store alone for a while after it could not be reached, so that a thousand peers do not each find out.
  *
  * Only STORE_UNAVAILABLE and TIMEOUT count: any other outcome shows that the backend answers. After the pause one call
- * tries; the calls that come meanwhile wait for its outcome. A service that said when to come back (Retry-After) is not asked
- * before.
+ * tries; the calls that come meanwhile wait for its outcome. Reading and writing fail apart, as rights and paths do. A service
+ * that said when to come back (Retry-After) meant both, and is not asked before.
  */
 import type { Clock } from "../../clock.ts";
 import { describeError, errorCode, StunmeshError } from "../../errors.ts";
@@ -31,16 +31,34 @@ interface BackOffOptions {
  * A store whose calls fail at once with STORE_UNAVAILABLE during the pause after a failure: 1 s, doubling up to 10 s, or as
  * long as the error asks for (readRetryAfter), up to 5 minutes.
  */
-export function backOff(store: Store, { name, clock, random }: BackOffOptions): Store {
+export function backOff(store: Store, options: BackOffOptions): Store {
+  const wish: Wish = { untilMs: -Infinity, error: undefined };
+  const pauses = { get: createPause({ ...options, wish }), set: createPause({ ...options, wish }) };
+  return wrapStore(store, (call) => pauses[call.operation](call));
+}
+
+/** What the service asked for, whatever was called. */
+interface Wish {
+  untilMs: number;
+  error: unknown;
+}
+
+/** The pause of one operation. */
+function createPause({ name, clock, random, wish }: BackOffOptions & { readonly wish: Wish }) {
   let failures = 0;
   let lastError: unknown;
   let retryAtMs = 0;
   let trial: Promise<void> | undefined;
 
-  function pausedError(operation: StoreOperation, waitMs: number): StunmeshError {
-    const times = failures === 1 ? "once" : `${failures} times`;
-    const message = `Cannot ${storeAction(operation, name)}: failed ${times}, next try in ${Math.ceil(waitMs / 1000)} s: ${describeError(lastError)}`;
-    return new StunmeshError("STORE_UNAVAILABLE", message, { cause: lastError });
+  function throwIfPaused(operation: StoreOperation): void {
+    const nowMs = clock.monotonic();
+    const waitMs = Math.max(failures > 0 ? retryAtMs : -Infinity, wish.untilMs) - nowMs;
+    if (waitMs <= 0) return;
+    const cause = failures > 0 ? lastError : wish.error;
+    const times = failures === 1 ? "failed once" : `failed ${failures} times`;
+    const why = failures > 0 ? times : "the service wants to be left alone";
+    const message = `Cannot ${storeAction(operation, name)}: ${why}, next try in ${Math.ceil(waitMs / 1000)} s: ${describeError(cause)}`;
+    throw new StunmeshError("STORE_UNAVAILABLE", message, { cause });
   }
 
   async function attempt<Result>({ signal, run }: StoreCall<Result>): Promise<Result> {
@@ -67,14 +85,15 @@ export function backOff(store: Store, { name, clock, random }: BackOffOptions): 
       lastError = error;
       retryAtMs = nowMs + Math.min(FIRST_PAUSE_MS * 2 ** (failures - 1), LONGEST_PAUSE_MS) * (1 - chance);
     }
-    const wishMs = Math.min(readRetryAfter(error) ?? 0, LONGEST_WISH_MS) * (1 + chance);
-    retryAtMs = Math.max(retryAtMs, nowMs + wishMs);
+    const wishMs = readRetryAfter(error);
+    if (wishMs === undefined) return;
+    const untilMs = nowMs + Math.min(wishMs, LONGEST_WISH_MS) * (1 + chance);
+    if (untilMs > wish.untilMs) Object.assign(wish, { untilMs, error });
   }
 
-  return wrapStore(store, async (call) => {
+  return async <Result>(call: StoreCall<Result>): Promise<Result> => {
+    throwIfPaused(call.operation);
     while (failures > 0) {
-      const waitMs = retryAtMs - clock.monotonic();
-      if (waitMs > 0) throw pausedError(call.operation, waitMs);
       if (!trial) {
         const attempted = attempt(call);
         trial = attempted.then(
@@ -88,9 +107,10 @@ export function backOff(store: Store, { name, clock, random }: BackOffOptions): 
         }
       }
       await settledOrAborted(trial, call.signal);
+      throwIfPaused(call.operation);
     }
     return attempt(call);
-  });
+  };
 }
 
 function isUnreachable(error: unknown): boolean {

@@ -175,3 +175,32 @@ test("backOff() heeds the wish of a call that fails together with others", async
   await clock.advance(1);
   assert.deepEqual(await get(), []);
 });
+
+test("backOff() lets reading go on while writing fails, and the other way round", async () => {
+  const { inner, store, clock, get } = wrap();
+  const set = () => store.set("k", "v", noSignal());
+  inner.error = down;
+  await assert.rejects(set(), down);
+  inner.error = undefined;
+  await assert.rejects(set(), /Cannot set in plugin "mine": failed once/);
+  assert.deepEqual(await get(), []);
+  // Reading that works says nothing about writing.
+  await assert.rejects(set(), /failed once/);
+  await clock.advance(1000);
+  await set();
+  inner.error = down;
+  await assert.rejects(get(), down);
+  inner.error = undefined;
+  await set();
+  await assert.rejects(get(), /failed once/);
+});
+
+test("backOff() keeps both away from a service that said when to come back, in words that name no failure", async () => {
+  const { inner, store, clock, get } = wrap();
+  inner.error = new StunmeshError("STORE_UNAVAILABLE", "too many calls", { cause: { retryAfterMs: 30_000 } });
+  await assert.rejects(store.set("k", "v", noSignal()), /too many calls/);
+  inner.error = undefined;
+  await assert.rejects(get(), /the service wants to be left alone, next try in 30 s: too many calls/);
+  await clock.advance(30_000);
+  assert.deepEqual(await get(), []);
+});
