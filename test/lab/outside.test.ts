@@ -18,6 +18,7 @@ describe("outside", () => {
   let lab: Lab;
   let pair: readonly [LabHost, LabHost];
   let manager: ServiceManager;
+  let reading: NodeJS.Timeout;
   let daemon: Daemon;
   let far: Daemon;
   let hookLog: string;
@@ -49,12 +50,15 @@ describe("outside", () => {
     hookLog = join(lab.directory, "hooks");
     const socket = join(lab.directory, "notify");
     manager = await openServiceManager(socket);
+    // As systemd does: what nobody reads fills the socket, and then the last words are lost.
+    reading = setInterval(() => told.push(...manager.received()), 50);
     const peers = [pair[0]];
     far = await startDaemon(lab, pair[1], { config: meshConfig(lab, pair[1], { peers, stun: [lab.stun.stun1.ipv4] }) });
     const env = { NOTIFY_SOCKET: socket, WATCHDOG_USEC: "1000000" };
     daemon = await startDaemon(lab, pair[0], { config: configOf(9586), env });
   });
   after(async () => {
+    clearInterval(reading);
     manager.close();
     await lab.close();
   });
