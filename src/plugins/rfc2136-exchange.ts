@@ -9,14 +9,8 @@ import { lookup } from "node:dns/promises";
 import { connect, isIP, isIPv6 } from "node:net";
 import type { Clock } from "../clock.ts";
 import { abortable } from "./abortable.ts";
-import {
-  DnsFormatError,
-  type DnsHeader,
-  type DnsMessage,
-  decodeHeader,
-  decodeMessage,
-  uint16,
-} from "./rfc2136-message.ts";
+import { type DnsHeader, type DnsMessage, decodeHeader, decodeMessage, uint16 } from "./rfc2136-message.ts";
+import { DnsFormatError } from "./rfc2136-name.ts";
 
 /** RFC 1035 section 4.2.1. Without EDNS no reply is longer, and a longer request may be cut off. */
 const MAX_DATAGRAM_BYTES = 512;

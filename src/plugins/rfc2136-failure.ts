@@ -1,7 +1,7 @@
 /** What went wrong with a DNS server, in words that say what to do. Texts here are the end of "Cannot ... plugin: why". */
 import { StunmeshError } from "../errors.ts";
 import { type DnsServer, NoAnswerError } from "./rfc2136-exchange.ts";
-import { DnsFormatError } from "./rfc2136-message.ts";
+import { DnsFormatError } from "./rfc2136-name.ts";
 import type { Tsig, TsigKey } from "./rfc2136-tsig.ts";
 
 /** RFC 1035 section 4.1.1 and RFC 2136 section 2.2. */

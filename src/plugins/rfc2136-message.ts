@@ -1,11 +1,10 @@
 /**
  * DNS messages (RFC 1035 section 4), as far as an update (RFC 2136) and a TXT query need them.
  *
- * Decoding is strict and bounded: compression pointers only lead backwards and are counted, names have at most 255 bytes,
- * counts are what is there, and nothing may follow. What nobody asks for is passed over and not decoded: by pointers a
- * message of 64 KiB can hold 4,000 names of 255 bytes. Names are lower-case texts without the final dot; bytes that are no printable ASCII, dots
- * and backslashes in a label are written `\DDD` (RFC 1035 section 5.1), so that different names have different texts.
+ * Decoding is strict and bounded: counts are what is there, and nothing may follow. What nobody asks for is passed over and
+ * not decoded: by pointers a message of 64 KiB can hold 4,000 names of 255 bytes.
  */
+import { DnsFormatError, decodeName, encodeLabels, encodeName, need, skipName } from "./rfc2136-name.ts";
 
 export const recordType = { SOA: 6, TXT: 16, TSIG: 250 } as const;
 export const recordClass = { IN: 1, ANY: 255 } as const;
@@ -14,10 +13,6 @@ export const opcode = { QUERY: 0, UPDATE: 5 } as const;
 const HEADER_BYTES = 12;
 /** Of a record, behind its name: type, class, TTL, length of the data. */
 const RECORD_BYTES = 10;
-const MAX_NAME_BYTES = 255;
-const MAX_POINTER = 0x3fff;
-/** Of one name: it has no more labels, and a pointer that leads to no label says nothing. */
-const MAX_POINTERS = 127;
 
 export interface DnsHeader {
   readonly id: number;
@@ -52,9 +47,6 @@ export interface DnsMessage extends DnsHeader {
   readonly answers: readonly DnsRecord[];
   readonly additional: readonly DnsRecord[];
 }
-
-/** Bytes that are no DNS message of this kind. */
-export class DnsFormatError extends Error {}
 
 /** A TXT query; asks for recursion, which a server that has the zone ignores. */
 export function encodeTxtQuery({ id, name }: { readonly id: number; readonly name: string }): Buffer {
@@ -138,77 +130,6 @@ export function decodeMessage(bytes: Buffer): DnsMessage {
   return { ...header, bytes, questions, answers, additional };
 }
 
-/** A name without compression. It is one that parseDnsName let pass or decodeName made. */
-export function encodeName(name: string): Buffer {
-  return Buffer.concat([encodeLabels(name), Buffer.of(0)]);
-}
-
-function encodeLabels(name: string): Buffer {
-  if (name === "") return Buffer.alloc(0);
-  return Buffer.concat(
-    name.split(".").flatMap((label) => {
-      const bytes = Buffer.from(
-        label.replace(/\\(\d{3})/g, (_, code: string) => String.fromCharCode(Number(code))),
-        "latin1",
-      );
-      return [Buffer.of(bytes.length), bytes];
-    }),
-  );
-}
-
-/** The name at `offset`, and the offset of what follows it. Throws DnsFormatError. */
-export function decodeName(bytes: Buffer, offset: number): { readonly text: string; readonly end: number } {
-  const labels: string[] = [];
-  let at = offset;
-  let end: number | undefined;
-  let total = 1;
-  let pointers = 0;
-  for (;;) {
-    need(bytes, at, 1);
-    const length = bytes[at] ?? 0;
-    if (length >= 0xc0) {
-      need(bytes, at, 2);
-      const target = bytes.readUInt16BE(at) & MAX_POINTER;
-      end ??= at + 2;
-      // Strictly backwards: a name cannot go round in circles.
-      if (target >= at) throw new DnsFormatError("a compression pointer does not lead backwards");
-      if (++pointers > MAX_POINTERS) throw new DnsFormatError("a name of more than 127 compression pointers");
-      at = target;
-      continue;
-    }
-    if (length > 63) throw new DnsFormatError("a label of an unknown kind");
-    if (length === 0) return { text: labels.join("."), end: end ?? at + 1 };
-    need(bytes, at + 1, length);
-    total += length + 1;
-    if (total > MAX_NAME_BYTES) throw new DnsFormatError("a name of more than 255 bytes");
-    labels.push(formatLabel(bytes.subarray(at + 1, at + 1 + length)));
-    at += length + 1;
-  }
-}
-
-/** The offset of what follows the name at `offset`, wherever pointers in it may lead. Throws DnsFormatError. */
-function skipName(bytes: Buffer, offset: number): number {
-  for (let at = offset; ; ) {
-    need(bytes, at, 1);
-    const length = bytes[at] ?? 0;
-    if (length === 0) return at + 1;
-    if (length >= 0xc0) {
-      need(bytes, at, 2);
-      return at + 2;
-    }
-    if (length > 63) throw new DnsFormatError("a label of an unknown kind");
-    at += length + 1;
-    if (at - offset >= MAX_NAME_BYTES) throw new DnsFormatError("a name of more than 255 bytes");
-  }
-}
-
-function formatLabel(label: Buffer): string {
-  return label
-    .toString("latin1")
-    .toLowerCase()
-    .replace(/[^\x21-\x7e]|[.\\]/g, (char) => `\\${String(char.charCodeAt(0)).padStart(3, "0")}`);
-}
-
 /** TXT RDATA: strings of at most 255 bytes. */
 export function encodeTxt(value: string): Buffer {
   const bytes = Buffer.from(value);
@@ -236,13 +157,6 @@ export function decodeTxt(data: Buffer): string {
   }
 }
 
-/** The canonical text of a name of the usual kind (letters, digits, hyphens, underscores); undefined when it is none. */
-export function parseDnsName(text: string): string | undefined {
-  const name = text.replace(/\.$/, "").toLowerCase();
-  if (name.length > MAX_NAME_BYTES - 2) return undefined;
-  return /^[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*$/.test(name) ? name : undefined;
-}
-
 export function uint16(...values: readonly number[]): Buffer {
   const bytes = Buffer.alloc(values.length * 2);
   values.forEach((value, index) => {
@@ -260,8 +174,4 @@ export function uint32(value: number): Buffer {
 /** RFC 1035 section 4.1.4. */
 function pointer(offset: number): Buffer {
   return uint16(0xc000 | offset);
-}
-
-function need(bytes: Buffer, offset: number, length: number): void {
-  if (offset + length > bytes.length) throw new DnsFormatError("it is cut off");
 }

@@ -4,16 +4,8 @@
  * Only whole MACs are accepted (no truncation, section 5.2.2.1), and a reply's covers that of its request (section 5.3.1).
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
-import {
-  DnsFormatError,
-  type DnsMessage,
-  decodeName,
-  encodeName,
-  recordClass,
-  recordType,
-  uint16,
-  uint32,
-} from "./rfc2136-message.ts";
+import { type DnsMessage, recordClass, recordType, uint16, uint32 } from "./rfc2136-message.ts";
+import { DnsFormatError, decodeName, encodeName } from "./rfc2136-name.ts";
 
 export const tsigAlgorithms = ["hmac-sha256", "hmac-sha512"] as const;
 

@@ -12,15 +12,14 @@ import { storeAction } from "./action.ts";
 import { type DnsServer, exchangeDns } from "./rfc2136-exchange.ts";
 import { explainDns, rcodeError, tsigError, untrustedError } from "./rfc2136-failure.ts";
 import {
-  DnsFormatError,
   type DnsMessage,
   decodeTxt,
   encodeTxtQuery,
   encodeTxtUpdate,
-  parseDnsName,
   recordClass,
   recordType,
 } from "./rfc2136-message.ts";
+import { DnsFormatError, parseDnsName } from "./rfc2136-name.ts";
 import { findTsig, isTimely, signMessage, type TsigKey, tsigAlgorithms, whyNotGenuine } from "./rfc2136-tsig.ts";
 import type { Plugin } from "./types.ts";
 

@@ -1,28 +1,15 @@
 /** Every decoder. */
 import type { Decoder } from "./decoder.ts";
-import * as host from "./host.ts";
-import * as stores from "./stores.ts";
-import * as wire from "./wire.ts";
+import * as hostDecoders from "./host.ts";
+import * as storeDecoders from "./stores.ts";
+import * as wireDecoders from "./wire.ts";
 
-export const decoders: readonly Decoder[] = [
-  wire.stun,
-  stores.sealedRecord,
-  stores.plainRecord,
-  host.config,
-  wire.wgDump,
-  wire.uapi,
-  wire.deviceChanges,
-  wire.wgErrors,
-  stores.dns,
-  stores.redis,
-  stores.opendht,
-  stores.values,
-  stores.httpAnswers,
-  wire.netlink,
-  wire.frames,
-  wire.defaultRoutes,
-  host.stateFile,
-  host.control,
-];
+const { stun, netlink, frames, defaultRoutes, wgDump, uapi, deviceChanges, wgErrors } = wireDecoders;
+const { sealedRecord, plainRecord, dns, redis, opendht, values, httpAnswers } = storeDecoders;
+export const { config, everyPlace } = hostDecoders;
 
-export { config, everyPlace } from "./host.ts";
+export const wire: readonly Decoder[] = [stun, netlink, frames, defaultRoutes, wgDump, uapi, deviceChanges, wgErrors];
+export const stores: readonly Decoder[] = [sealedRecord, plainRecord, dns, redis, opendht, values, httpAnswers];
+export const host: readonly Decoder[] = [config, hostDecoders.stateFile, hostDecoders.control];
+
+export const decoders: readonly Decoder[] = [...wire, ...stores, ...host];

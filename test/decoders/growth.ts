@@ -11,7 +11,7 @@ export const LARGE_BYTES = 64 * 1024;
 /** Between linear and quadratic; linear code is also slower when its input no longer fits a cache. */
 export const MAX_GROWTH = 8;
 
-const MEASURABLE_MS = 4;
+const MEASURABLE_MS = 2;
 const MAX_TIMES = 500;
 const MAX_RUNS = 12;
 

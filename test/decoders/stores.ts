@@ -9,10 +9,8 @@ import { decodeLine, isProxyLine, sortValues } from "../../src/plugins/opendht-e
 import { createReplyParser } from "../../src/plugins/redis-protocol.ts";
 import { parseRetryAfter } from "../../src/plugins/retry-after.ts";
 import {
-  DnsFormatError,
   decodeMessage,
   decodeTxt,
-  encodeName,
   encodeTxt,
   encodeTxtQuery,
   encodeTxtUpdate,
@@ -21,6 +19,7 @@ import {
   uint16,
   uint32,
 } from "../../src/plugins/rfc2136-message.ts";
+import { DnsFormatError, encodeName } from "../../src/plugins/rfc2136-name.ts";
 import { findTsig, signMessage, whyNotGenuine } from "../../src/plugins/rfc2136-tsig.ts";
 import { scrub } from "../../src/plugins/scrub.ts";
 import { parseTxtContent } from "../../src/plugins/txt-content.ts";

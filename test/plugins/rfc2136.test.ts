@@ -6,20 +6,17 @@ import { type Clock, systemClock } from "../../src/clock.ts";
 import { errorCode } from "../../src/errors.ts";
 import { rfc2136 } from "../../src/plugins/rfc2136.ts";
 import {
-  DnsFormatError,
   decodeMessage,
-  decodeName,
   decodeTxt,
-  encodeName,
   encodeTxt,
   encodeTxtQuery,
   encodeTxtUpdate,
-  parseDnsName,
   recordClass,
   recordType,
   uint16,
   uint32,
 } from "../../src/plugins/rfc2136-message.ts";
+import { DnsFormatError, decodeName, encodeName, parseDnsName } from "../../src/plugins/rfc2136-name.ts";
 import { findTsig, signMessage, type TsigKey, whyNotGenuine } from "../../src/plugins/rfc2136-tsig.ts";
 import type { Store } from "../../src/plugins/types.ts";
 import { noSignal, sealedValue, storageKey } from "../conformance/store.ts";
