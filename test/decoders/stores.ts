@@ -117,7 +117,7 @@ export const dns: Decoder = {
   worst: {
     // Half of the message is a chain of pointers, the other half names that begin at its end.
     "a chain of pointers": (bytes) => {
-      const links = Math.min(dnsCount(bytes, 4), 8000);
+      const links = dnsCount(bytes, 8);
       const chain = Buffer.alloc(links * 2);
       for (let index = 1; index < links; index++) chain.writeUInt16BE(0xc000 | (22 + index * 2), index * 2);
       const first = dnsRecord(Buffer.alloc(1), { type: 1, data: Buffer.concat([Buffer.alloc(1), chain.subarray(1)]) });
