@@ -5,7 +5,7 @@ import { setMaxListeners } from "node:events";
 import { isDeepStrictEqual } from "node:util";
 import type { Claims } from "./claims.ts";
 import type { Clock } from "./clock.ts";
-import type { Config, InterfaceConfig, PeerConfig } from "./config/types.ts";
+import type { Config, InterfaceConfig } from "./config/types.ts";
 import { type ConfigNotes, createDaemonStatus } from "./daemon-status.ts";
 import { createDebounce } from "./debounce.ts";
 import { describeError, isAbort } from "./errors.ts";
@@ -14,7 +14,7 @@ import { type InterfaceLoop, startInterfaceLoop } from "./interface-loop.ts";
 import type { Log } from "./log.ts";
 import type { Parts } from "./parts.ts";
 import type { PeerChange } from "./peer-change.ts";
-import { createPeerState, type PeerState } from "./peer-state.ts";
+import { keepStates } from "./peer-state.ts";
 import type { Closable } from "./platform/types.ts";
 import type { Occasion } from "./publishing.ts";
 import { watchResume } from "./resume.ts";
@@ -39,7 +39,10 @@ export interface DaemonDeps {
 export interface Daemon {
   /** Resolves when the daemon was stopped; rejects with an error that waiting cannot help. */
   readonly ended: Promise<void>;
-  /** Replaces the configuration. Interfaces and peers it does not change keep running and keep what is known about them. */
+  /**
+   * Replaces the configuration. Interfaces and peers it does not change keep running and keep what is known about them. When
+   * it rejects, nothing was changed.
+   */
   reload(config: Config): Promise<void>;
   /** Gives every peer a turn now, or one of an interface. */
   refresh(occasion: Occasion, only?: { readonly interface: string; readonly peer: string }): void;
@@ -84,8 +87,9 @@ export async function startDaemon(
     setMaxListeners(0, stop.signal);
     const onAbort = () => stop.abort();
     signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) stop.abort();
     const memory = await claims.claim(one.name);
-    const restore = keepStates(before);
+    const restore = keepStates(before?.peers);
     const loop = startInterfaceLoop(
       {
         ...parts.forInterface(one),
@@ -110,8 +114,19 @@ export async function startDaemon(
     });
   }
 
+  /** All that can fail, before anything is changed. */
+  async function prepare(next: Config): Promise<() => Promise<void>> {
+    try {
+      for (const { name } of withPeers(next)) await claims.claim(name);
+      return await parts.useConfig(next);
+    } catch (error) {
+      await claims.keepOnly([...running.keys()]);
+      throw error;
+    }
+  }
+
   async function reload(next: Config): Promise<void> {
-    const closeUnused = await parts.useConfig(next);
+    const closeUnused = await prepare(next);
     const wanted = new Map(withPeers(next).map((one) => [one.name, one]));
     for (const [name, { config: before, surroundings, loop, stop }] of running) {
       const one = wanted.get(name);
@@ -123,7 +138,8 @@ export async function startDaemon(
     }
     for (const one of wanted.values()) if (!running.has(one.name)) await start(one, { from: next });
     await watchNetwork();
-    await closeUnused();
+    // The new configuration is in use, whatever becomes of stores that nobody asks any more.
+    await closeUnused().catch((error: unknown) => log.warn({ err: describeError(error) }, "store not closed"));
     await claims.keepOnly([...running.keys()]);
     known.loaded(next);
   }
@@ -201,24 +217,6 @@ export function withPeers({ interfaces }: Config): readonly InterfaceConfig[] {
 function surroundingsOf(one: InterfaceConfig, { plugins, stun, health, refreshIntervalMs, pollIntervalMaxMs }: Config) {
   const used = new Set(one.peers.flatMap(({ plugins }) => plugins));
   return { plugins: plugins.filter(({ name }) => used.has(name)), stun, health, refreshIntervalMs, pollIntervalMaxMs };
-}
-
-/**
- * What the loop before knew about a peer: everything while its configuration is still the same, else what protects against
- * old records, which belongs to its key.
- */
-function keepStates(before: InterfaceLoop | undefined): (peer: PeerConfig) => PeerState | undefined {
-  const byKey = new Map([...(before?.peers.values() ?? [])].map((state) => [keyText(state.config), state]));
-  return (peer) => {
-    const state = byKey.get(keyText(peer));
-    if (!state || isDeepStrictEqual(state.config, peer)) return state;
-    const { sequence, recordSequence, aheadSequence } = state;
-    return Object.assign(createPeerState(peer), { sequence, recordSequence, aheadSequence });
-  };
-}
-
-function keyText({ publicKey }: PeerConfig): string {
-  return Buffer.from(publicKey).toString("base64");
 }
 
 /** Not hearing of changes costs time, not function: everything is also looked at regularly. */

@@ -5,6 +5,7 @@
 import { writeSync } from "node:fs";
 import pino from "pino";
 import type { LogFormat, LogLevel } from "./log-level.ts";
+import { escapeJson } from "./printable.ts";
 
 /** Every field a log line can have (docs/operations.md explains them). */
 export interface LogFields {
@@ -52,7 +53,8 @@ export async function createLog({ level, format, fd }: LogOptions): Promise<Log>
   const isTerminal = (fd === 1 ? process.stdout : process.stderr).isTTY === true;
   const write = (line: string) => {
     try {
-      writeSync(fd, line);
+      // What others wrote is in it. Our own colours and the end of the line stay.
+      writeSync(fd, escapeJson(line));
     } catch {
       // Nobody reads the log or the disk is full: losing the line is better than ending the daemon.
     }

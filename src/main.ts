@@ -2,9 +2,10 @@
 /** The program: runs the command line, turns signals into an orderly stop and errors into exit codes. */
 import { setMaxListeners } from "node:events";
 import { constants } from "node:os";
-import { runCommandLine } from "./cli/start.ts";
+import { isPlainRun, runCommandLine } from "./cli/start.ts";
 import { systemClock } from "./clock.ts";
 import { errorKinds, isAbort, StunmeshError } from "./errors.ts";
+import { printable } from "./printable.ts";
 
 /** After a signal everything stops by itself; what still hangs after this time is left behind. */
 const STOP_TIMEOUT_MS = 400;
@@ -15,6 +16,9 @@ const EX_SOFTWARE = 70;
 process.umask(0o077);
 // Without a listener Node opens its debugger on SIGUSR1, for every user of the machine. The daemon adds one that does something.
 process.on("SIGUSR1", () => undefined);
+
+// The daemon reads its configuration again on SIGHUP; before it does, there is nothing to read again. To all else it is the end.
+if (isPlainRun(process.argv.slice(2))) process.on("SIGHUP", () => undefined);
 
 const stop = new AbortController();
 let stoppedBy: "SIGINT" | "SIGTERM" = "SIGTERM";
@@ -35,7 +39,7 @@ runCommandLine(process.argv.slice(2), stop.signal).then(
     // A command that was interrupted before it was done; the daemon itself ends with 0.
     if (isAbort(error) && stop.signal.aborted) process.exit(128 + constants.signals[stoppedBy]);
     if (error instanceof StunmeshError) {
-      console.error(`stunmesh-ts: ${error.message}`);
+      console.error(`stunmesh-ts: ${error.message.split("\n").map(printable).join("\n")}`);
       process.exit(errorKinds[error.code].exitCode);
     }
     console.error("stunmesh-ts: internal error, please report it:", error);

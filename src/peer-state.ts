@@ -1,4 +1,5 @@
 /** What the daemon remembers about one peer of one interface, for as long as it runs. */
+import { isDeepStrictEqual } from "node:util";
 import { type Activity, createActivity } from "./activity.ts";
 import type { TransportAddress } from "./address.ts";
 import type { PeerConfig } from "./config/types.ts";
@@ -64,11 +65,27 @@ const indexes = new WeakMap<WireGuardDevice, ReadonlyMap<string, WireGuardPeer>>
 
 /** What a look at the device says about a peer; undefined when the peer is not on it. */
 export function findPeer(device: WireGuardDevice, { config }: PeerState): WireGuardPeer | undefined {
-  const index = indexes.get(device) ?? new Map(device.peers.map((peer) => [keyText(peer.publicKey), peer]));
+  const index = indexes.get(device) ?? new Map(device.peers.map((peer) => [keyText(peer), peer]));
   indexes.set(device, index);
-  return index.get(keyText(config.publicKey));
+  return index.get(keyText(config));
 }
 
-function keyText(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, key.length).toString("latin1");
+/**
+ * What the loop before knew about a peer: everything while its configuration is still the same, else what protects against
+ * old records, which belongs to its key.
+ */
+export function keepStates(
+  before: ReadonlyMap<string, PeerState> = new Map(),
+): (peer: PeerConfig) => PeerState | undefined {
+  const byKey = new Map([...before.values()].map((state) => [keyText(state.config), state]));
+  return (peer) => {
+    const state = byKey.get(keyText(peer));
+    if (!state || isDeepStrictEqual(state.config, peer)) return state;
+    const { sequence, recordSequence, aheadSequence } = state;
+    return Object.assign(createPeerState(peer), { sequence, recordSequence, aheadSequence });
+  };
+}
+
+function keyText({ publicKey }: { readonly publicKey: Uint8Array }): string {
+  return Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.length).toString("latin1");
 }

@@ -23,7 +23,7 @@ interface Rule {
   readonly mayTypes?: readonly string[];
 }
 
-const leaves = ["address", "clock", "errors", "launched", "log", "log-level", "version"];
+const leaves = ["address", "clock", "errors", "launched", "log", "log-level", "printable", "version"];
 /** What the seams are: types, and no code. */
 const seams = ["config/types", "platform/types", "plugins/types", "status", "wg/types"];
 /** Policy and small tools: no file, socket or process is behind them. */
@@ -78,7 +78,8 @@ const platformTools = ["platform/echo", "platform/frame", "platform/native", "pl
 
 /** Who may import whom. `name` is a file or a folder below src. The first rules are the bottom. */
 const rules: readonly Rule[] = [
-  { files: ["log"], may: ["log-level"] },
+  { files: ["log"], may: ["log-level", "printable"] },
+  { files: ["printable"], may: [] },
   { files: ["log-level"], may: [] },
   { files: ["address"], may: [] },
   { files: ["clock"], may: [] },

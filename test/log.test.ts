@@ -128,3 +128,13 @@ test("a disk that is full does not end the process, and it ends when told", asyn
   const [code, signal] = await once(child, "close");
   assert.deepEqual({ code, signal }, { code: 7, signal: null });
 });
+
+test("what others wrote moves no cursor, in either format, and JSON has it all the same", async () => {
+  const err = "a\u009b2Jb\u0085c\u2028d\u202ee\u001b[2Jf\ng";
+  for (const format of ["json", "console"]) {
+    const body = `log.child({ peer: ${JSON.stringify(err)} }).warn({ err: ${JSON.stringify(err)} }, "fetch failed");`;
+    const { stdout } = await runChild({ level: "info", format, fd: 1 }, body);
+    assert.doesNotMatch(stdout.trimEnd(), /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u, format);
+    if (format === "json") assert.equal(JSON.parse(stdout).err, err);
+  }
+});

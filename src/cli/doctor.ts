@@ -3,6 +3,7 @@ import { systemClock } from "../clock.ts";
 import { examine, type Section } from "../doctor/examine.ts";
 import type { Finding, Level } from "../doctor/finding.ts";
 import { openParts } from "../parts.ts";
+import { printable, printableJson } from "../printable.ts";
 import { version } from "../version.ts";
 import { assertInterfaces, type CommonOptions, load } from "./load.ts";
 import { selectPeers } from "./select.ts";
@@ -45,7 +46,7 @@ export async function doctor(options: DoctorOptions, signal: AbortSignal): Promi
     await parts.close();
   }
   const isHealthy = !findings.some(({ level }) => level === "fail");
-  if (options.json) console.log(JSON.stringify({ version, path: config.path, ok: isHealthy, findings }));
+  if (options.json) console.log(printableJson({ version, path: config.path, ok: isHealthy, findings }));
   return isHealthy ? 0 : 1;
 }
 
@@ -53,20 +54,15 @@ function createPrinter(): (section: Section) => void {
   const hasColour = process.stdout.isTTY === true && (process.env.NO_COLOR ?? "") === "";
   const paint = (text: string, sgr: string) => (hasColour ? `\u001b[${sgr}m${text}\u001b[0m` : text);
   return ({ title, findings }) => {
-    console.log(paint(title, "1"));
+    console.log(paint(printable(title), "1"));
     for (const { level, check, subject, text, hint } of findings) {
-      const [first = "", ...rest] = wrap(`${subject}: ${check === "verdict" ? "" : `${check}: `}${printable(text)}`);
+      const [first = "", ...rest] = wrap(printable(`${subject}: ${check === "verdict" ? "" : `${check}: `}${text}`));
       console.log(`  ${paint(marks[level].padEnd(INDENT - 2), colours[level])}${first}`);
       const more = hint === undefined ? [] : wrap(`-> ${printable(hint)}`);
       for (const line of [...rest, ...more]) console.log(`${" ".repeat(INDENT)}${line}`);
     }
     console.log("");
   };
-}
-
-/** Texts of servers and stores are in it: they must not move the cursor. */
-function printable(text: string): string {
-  return text.replace(/\p{C}+/gu, " ");
 }
 
 /** Lines of what is left of the width; a word that is longer stands alone. */

@@ -6,6 +6,7 @@ import { describeError, type ErrorCode, errorCode, errorKinds, isAbort } from ".
 import type { InterfaceLoopDeps } from "../interface-loop.ts";
 import { openParts } from "../parts.ts";
 import type { PeerState } from "../peer-state.ts";
+import { printable, printableJson } from "../printable.ts";
 import { type CommonOptions, load } from "./load.ts";
 import { type OnceMemory, openMemory } from "./memory.ts";
 import { selectPeers } from "./select.ts";
@@ -122,10 +123,10 @@ function exitCodeOf(results: readonly PeerResult[]): number {
 
 function print(results: readonly PeerResult[], { json }: OnceOptions): void {
   if (json) {
-    console.log(JSON.stringify(results));
+    console.log(printableJson(results));
     return;
   }
   for (const { interface: device, peer, ok, result } of results) {
-    console.log(`${ok ? "ok    " : "FAILED"} ${device}/${peer}: ${result}`);
+    console.log(printable(`${ok ? "ok    " : "FAILED"} ${device}/${peer}: ${result}`));
   }
 }

@@ -35,7 +35,7 @@ export function createReload({ daemon, outside, log, reread }: ReloadDeps): Relo
 
 interface ReloadDeps {
   readonly daemon: Daemon;
-  readonly outside: Outside;
+  readonly outside: Pick<Outside, "reload">;
   readonly log: Log;
   /** Reads the configuration. */
   reread(): Promise<Config>;

@@ -14,7 +14,7 @@ const GO_STYLE = new Set(["-config", "-config-dir", "-oneshot", "-version", "-he
  * code USAGE for a bad command line, and what the command throws.
  */
 export async function runCommandLine(args: readonly string[], signal: AbortSignal): Promise<number> {
-  const normal = args.map((arg) => (GO_STYLE.has(arg.split("=", 1)[0] ?? "") ? `-${arg}` : arg));
+  const normal = normalize(args);
   const plain = parsePlainRun(normal);
   if (plain) {
     const { run } = await import("./run.ts");
@@ -22,6 +22,16 @@ export async function runCommandLine(args: readonly string[], signal: AbortSigna
   }
   const { runCommand } = await import("./index.ts");
   return runCommand(normal, signal);
+}
+
+/** True when `args` start the daemon. */
+export function isPlainRun(args: readonly string[]): boolean {
+  const plain = parsePlainRun(normalize(args));
+  return plain !== undefined && plain.oneshot !== true;
+}
+
+function normalize(args: readonly string[]): readonly string[] {
+  return args.map((arg) => (GO_STYLE.has(arg.split("=", 1)[0] ?? "") ? `-${arg}` : arg));
 }
 
 /** The options of `run` when `args` is nothing but a correct `[run] [options]`; else undefined. */

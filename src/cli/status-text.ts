@@ -1,5 +1,6 @@
 /** The status as a person likes to read it, at most 80 columns wide. Pure; nothing in it can move a cursor. */
 import { allPeers, isNamed } from "../control/peer-names.ts";
+import { printable } from "../printable.ts";
 import type { DaemonStatus, InterfaceStatus, PeerStateName, PeerStatus } from "../status.ts";
 
 const WIDTH = 80;
@@ -48,7 +49,7 @@ export function formatStatus(status: DaemonStatus, options: FormatOptions): stri
 
 function formatInterface(one: InterfaceStatus, options: FormatOptions): string {
   const { nowMs } = options;
-  const nameColumns = Math.min(MAX_NAME, Math.max(8, ...one.peers.map(({ name }) => clean(name).length)));
+  const nameColumns = Math.min(MAX_NAME, Math.max(8, ...one.peers.map(({ name }) => printable(name).length)));
   const lines = [formatHead(one)];
   for (const family of ["ipv4", "ipv6"] as const) {
     const own = one.own[family];
@@ -80,7 +81,7 @@ function formatPeer(peer: PeerStatus, options: FormatOptions & { readonly nameCo
   const { state, latestHandshakeAt, next, busy, why, notes = [] } = peer;
   const first = row(
     {
-      name: shorten(clean(peer.name)),
+      name: shorten(printable(peer.name)),
       state: `${state} ${age(peer.since, nowMs)}`,
       handshake: latestHandshakeAt === undefined ? "never" : `${age(latestHandshakeAt, nowMs)} ago`,
       ping: formatPing(peer),
@@ -150,7 +151,7 @@ export function wrap(
   const lines: string[] = [];
   let line = " ".repeat(hang);
   let isEmpty = true;
-  for (const word of clean(text).split(/(?<=\S) (?=\S)/)) {
+  for (const word of printable(text).split(/(?<=\S) (?=\S)/)) {
     if (!isEmpty && line.length + 1 + word.length > WIDTH) {
       lines.push(line);
       line = " ".repeat(indent);
@@ -164,9 +165,4 @@ export function wrap(
 
 function shorten(text: string): string {
   return text.length <= MAX_NAME ? text : `${text.slice(0, MAX_NAME - 2)}..`;
-}
-
-/** Names and messages come from files, stores and peers. */
-function clean(text: string): string {
-  return text.replace(/\p{Cc}/gu, "?");
 }

@@ -2,6 +2,7 @@
 import { systemClock } from "../clock.ts";
 import { allPeers, isNamed, listPeers } from "../control/peer-names.ts";
 import { StunmeshError } from "../errors.ts";
+import { printableJson } from "../printable.ts";
 import type { DaemonStatus, PeerStatus } from "../status.ts";
 import { type ClientCommandOptions, openClient } from "./daemon-client.ts";
 import { age, formatStatus, selectStatus, wrap } from "./status-text.ts";
@@ -28,7 +29,7 @@ export async function status(options: StatusOptions, signal: AbortSignal): Promi
     assertNames(known, options.names);
     if (options.watch && isTerminal) process.stdout.write(CLEAR_SCREEN);
     if (options.json) {
-      console.log(JSON.stringify({ ...known, interfaces: selectStatus(known, options.names) }));
+      console.log(printableJson({ ...known, interfaces: selectStatus(known, options.names) }));
     } else {
       const color = isTerminal && (process.env.NO_COLOR ?? "") === "";
       process.stdout.write(formatStatus(known, { nowMs: systemClock.now(), names: options.names, color }));

@@ -5,6 +5,7 @@ import { readBack, throwAwayValue } from "../doctor/round-trip.ts";
 import { describeError, errorCode, errorKinds, StunmeshError } from "../errors.ts";
 import { openParts } from "../parts.ts";
 import type { Store } from "../plugins/types.ts";
+import { printable } from "../printable.ts";
 import { type CommonOptions, load } from "./load.ts";
 
 const READ_BACK_TIMEOUT_MS = 20_000;
@@ -50,7 +51,7 @@ async function roundTrip(store: Store, signal: AbortSignal): Promise<number> {
     return 0;
   } catch (error) {
     if (signal.aborted) throw error;
-    console.log(`FAILED ${describeError(error)}`);
+    console.log(printable(`FAILED ${describeError(error)}`));
     return errorKinds[errorCode(error) ?? "STORE_FAILED"].exitCode;
   }
 }

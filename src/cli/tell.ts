@@ -1,4 +1,5 @@
 /** `stunmesh-ts refresh`, `reload`, `events` and `metrics`: short talks with the daemon. */
+import { escapeJson, printable } from "../printable.ts";
 import { type ClientCommandOptions, openClient } from "./daemon-client.ts";
 
 export interface RefreshOptions extends ClientCommandOptions {
@@ -13,7 +14,7 @@ export async function refresh({ names, ...options }: RefreshOptions, signal: Abo
   const body = await client.ask("POST", `/v1/refresh${query === "" ? "" : `?${query}`}`);
   const { refreshed }: { readonly refreshed: readonly { readonly interface: string; readonly peer: string }[] } =
     JSON.parse(body);
-  for (const one of refreshed) console.log(`refreshing ${one.interface}/${one.peer}`);
+  for (const one of refreshed) console.log(printable(`refreshing ${one.interface}/${one.peer}`));
   return 0;
 }
 
@@ -21,7 +22,7 @@ export async function refresh({ names, ...options }: RefreshOptions, signal: Abo
 export async function reload(options: ClientCommandOptions, signal: AbortSignal): Promise<number> {
   const client = await openClient(options, signal);
   const { reloaded }: { readonly reloaded: string } = JSON.parse(await client.ask("POST", "/v1/reload"));
-  console.log(`${reloaded}: reloaded`);
+  console.log(printable(`${reloaded}: reloaded`));
   return 0;
 }
 
@@ -35,7 +36,7 @@ export async function events(options: ClientCommandOptions, signal: AbortSignal)
   process.stdout.once("error", () => stop.abort(unread));
   const client = await openClient(options, stop.signal);
   try {
-    await client.follow((line) => process.stdout.write(`${line}\n`));
+    await client.follow((line) => process.stdout.write(`${escapeJson(line)}\n`));
   } catch (error) {
     if (error !== unread) throw error;
   } finally {

@@ -7,10 +7,13 @@
  */
 import type { IncomingMessage, OutgoingHttpHeaders, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { hostname } from "node:os";
 import type { Clock } from "../clock.ts";
 import type { MetricsConfig } from "../config/types.ts";
 import { createFailureLog } from "../failures.ts";
 import type { Log } from "../log.ts";
+import { oneAtATime } from "./one-at-a-time.ts";
+import { isOwnHost } from "./own-host.ts";
 import { PROMETHEUS_CONTENT_TYPE } from "./prometheus-text.ts";
 
 const MAX_CONNECTIONS = 16;
@@ -44,7 +47,10 @@ export function createMetricsListener({ clock, log, text }: MetricsListenerOptio
   let current: Listening | undefined;
   let changing = Promise.resolve();
 
-  async function answer({ method, url = "" }: IncomingMessage, response: ServerResponse): Promise<void> {
+  async function answer({ method, url = "", headers }: IncomingMessage, response: ServerResponse): Promise<void> {
+    if (!isOwnHost(headers.host, hostname())) {
+      return reply(response, { status: 421, body: "Ask for this host by its address or its own name\n" });
+    }
     const [path] = url.split("?", 1);
     if (path !== "/metrics") return reply(response, { status: 404, body: "Metrics are at /metrics\n" });
     if (method !== "GET")
@@ -63,9 +69,10 @@ export function createMetricsListener({ clock, log, text }: MetricsListenerOptio
     // 3 MB that a daemon without metrics need not pay.
     const { createServer } = await import("node:http");
     const sockets = new Set<Socket>();
-    const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES, keepAlive: false }, (request, response) => {
-      void answer(request, response);
-    });
+    const server = createServer(
+      { maxHeaderSize: MAX_HEADER_BYTES, keepAlive: false },
+      oneAtATime((request, response) => void answer(request, response)),
+    );
     server.maxConnections = MAX_CONNECTIONS;
     server.on("connection", (socket) => {
       sockets.add(socket);

@@ -5,13 +5,15 @@
  * Nothing that comes in may hurt the daemon: requests are small and few, every one has its time, and who reads events too
  * slowly is cut off.
  */
-import { once } from "node:events";
+import { once, setMaxListeners } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Clock } from "../clock.ts";
 import { settledWithin } from "../deadline.ts";
 import { describeError, isAbort } from "../errors.ts";
 import type { Log } from "../log.ts";
+import { printableJson } from "../printable.ts";
+import { oneAtATime } from "./one-at-a-time.ts";
 import { answer, type Controlled, type Reply, refuse } from "./routes.ts";
 import { type BindOptions, bindControlSocket } from "./socket.ts";
 
@@ -45,6 +47,8 @@ export async function openControlServer(
   const { createServer } = await import("node:http");
   const readers = new Set<ServerResponse>();
   const closing = new AbortController();
+  // Every answer under way listens to it.
+  setMaxListeners(0, closing.signal);
 
   async function onRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
     try {
@@ -81,7 +85,7 @@ export async function openControlServer(
     response.writeHead(200, { "Content-Type": "application/x-ndjson", "Cache-Control": "no-store" });
     response.flushHeaders();
     const unsubscribe = controlled.subscribe((event) => {
-      response.write(`${JSON.stringify(event)}\n`);
+      response.write(`${printableJson(event)}\n`);
       if (response.writableLength > MAX_WAITING_BYTES) response.destroy();
     });
     response.once("close", () => {
@@ -98,7 +102,10 @@ export async function openControlServer(
     connectionsCheckingInterval: HEADERS_MS,
   });
   server.maxConnections = MAX_CONNECTIONS;
-  server.on("request", (request, response) => void onRequest(request, response));
+  server.on(
+    "request",
+    oneAtATime((request, response) => void onRequest(request, response)),
+  );
   server.on("clientError", onClientError);
   const file = await bindControlSocket(server, bind);
   server.on("error", (error) => log.debug({ err: describeError(error) }, "control socket failed"));
@@ -125,7 +132,7 @@ async function discardBody(request: IncomingMessage): Promise<boolean> {
 
 function send(response: ServerResponse, reply: Finite): void {
   const isText = "text" in reply;
-  const body = isText ? reply.text : `${JSON.stringify(reply.json)}\n`;
+  const body = isText ? reply.text : `${printableJson(reply.json)}\n`;
   response.writeHead(reply.status, {
     "Content-Type": isText ? reply.type : "application/json",
     "Content-Length": Buffer.byteLength(body),

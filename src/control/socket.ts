@@ -4,7 +4,7 @@
  *
  * It is bound in a directory of its own that only we can enter, and moved to its place when it is ready.
  */
-import { chmod, chown, lstat, mkdir, mkdtemp, readFile, rename, rm, stat, unlink } from "node:fs/promises";
+import { chmod, chown, link, lstat, mkdir, mkdtemp, readFile, rename, rm, stat, unlink } from "node:fs/promises";
 import { connect, type Server } from "node:net";
 import { dirname, isAbsolute, join } from "node:path";
 import { StunmeshError } from "../errors.ts";
@@ -12,6 +12,8 @@ import { StunmeshError } from "../errors.ts";
 /** sun_path has 104 bytes on FreeBSD and macOS, 108 on Linux, with the NUL at its end. */
 const MAX_PATH_BYTES = 103;
 const SOCKET_MODE = 0o660;
+/** Another daemon may start or end meanwhile, but not for ever. */
+const MAX_ATTEMPTS = 5;
 
 export interface BindOptions {
   readonly path: string;
@@ -41,8 +43,10 @@ async function prepareDirectory(directory: string): Promise<void> {
   const created = await mkdir(directory, { recursive: true, mode: 0o755 });
   // mkdir() takes the bits of the umask away, which may be all of the group's.
   if (created !== undefined) await chmod(directory, 0o755);
-  const { mode } = await stat(directory);
-  if ((mode & 0o1002) === 0o002) throw new Error("everybody may write to its directory: chmod 755 it");
+  const { mode, uid } = await stat(directory);
+  // Who may rename there could have us give our rights to another file.
+  if (uid !== 0 && uid !== process.getuid?.()) throw new Error("its directory belongs to another user: chown it");
+  if ((mode & 0o1000) === 0 && (mode & 0o022) !== 0) throw new Error("others may write to its directory: chmod 755 it");
 }
 
 /** Throws when a daemon answers at `path`, or something is there that is no socket. What a dead one left is no obstacle. */
@@ -87,7 +91,7 @@ async function bindAside(
     if (gid !== undefined) await chown(bound, process.getuid?.() ?? 0, gid);
     await chmod(bound, SOCKET_MODE);
     const { ino } = await stat(bound);
-    await rename(bound, path);
+    await putInPlace(bound, { path, aside });
     return ino;
   } catch (error) {
     server.close();
@@ -95,6 +99,40 @@ async function bindAside(
   } finally {
     await rm(aside, { recursive: true, force: true });
   }
+}
+
+/**
+ * Names the socket `path`, unless a daemon answers there: a link is never made in the place of another file, so of two
+ * daemons that start together one is told. What a dead one left is moved out of the way first.
+ */
+async function putInPlace(
+  bound: string,
+  { path, aside }: { readonly path: string; readonly aside: string },
+): Promise<void> {
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    const dead = await lstat(path).catch(() => undefined);
+    await refuseTaken(path);
+    if (dead) {
+      const moved = join(aside, `${attempt}`);
+      await rename(path, moved).catch(ignoreMissing);
+      const found = await lstat(moved).catch(() => undefined);
+      // Another daemon's by now: it gets its place back.
+      if (found && found.ino !== dead.ino) await link(moved, path).catch(() => undefined);
+    }
+    try {
+      return await link(bound, path);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      // A file system without links has no such protection.
+      if (code === "EPERM" || code === "ENOTSUP" || code === "EOPNOTSUPP") return await rename(bound, path);
+      if (code !== "EEXIST") throw error;
+    }
+  }
+  throw new Error("others make files of that name all the time");
+}
+
+function ignoreMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== "ENOENT") throw error;
 }
 
 /** There may be another daemon's socket by now. */

@@ -219,7 +219,8 @@ function redirectOf(reply: IncomingMessage, { url, method = "GET" }: HttpRequest
 function checkEncoding({ headers }: IncomingMessage): void {
   const encoding = headers["content-encoding"] ?? "identity";
   if (encoding === "identity") return;
-  throw new StunmeshError("STORE_REPLY_INVALID", `its answer is encoded as "${encoding}", which was not asked for`);
+  const named = /^[\w, -]{1,40}$/.test(encoding) ? ` as "${encoding}"` : "";
+  throw new StunmeshError("STORE_REPLY_INVALID", `its answer is encoded${named}, which was not asked for`);
 }
 
 async function readBody(reply: IncomingMessage, { maxBytes }: { readonly maxBytes: number }): Promise<Buffer> {

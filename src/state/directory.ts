@@ -4,10 +4,11 @@
  * Invariant: nothing in it is needed. Without it the program works, learns everything anew and cannot notice another daemon.
  * Spec: $STATE_DIRECTORY is of systemd.exec(5), StateDirectory=; /var/lib of the FHS, /var/db of hier(7).
  */
-import { constants } from "node:fs";
+import { constants, type Stats } from "node:fs";
 import { access, chmod, mkdir, stat } from "node:fs/promises";
 import { isAbsolute } from "node:path";
 import { StunmeshError } from "../errors.ts";
+import { isOwn } from "./private-file.ts";
 
 interface SelectOptions {
   /** `state_directory` of the configuration. */
@@ -24,7 +25,7 @@ export function selectStateDirectory({ configured, environment, platform }: Sele
 }
 
 /**
- * Creates `directory` (mode 700) when it is missing, and checks that it can be written to, and not by everybody: who can
+ * Creates `directory` (mode 700) when it is missing, and checks that it is ours, and that others cannot write to it: who can
  * write there can hold the locks. Throws STATE_UNAVAILABLE, which the caller logs once and goes on without memory.
  */
 export async function openStateDirectory(directory: string): Promise<void> {
@@ -34,12 +35,19 @@ export async function openStateDirectory(directory: string): Promise<void> {
     // mkdir() takes the bits of the umask away, which may be ours.
     if (created !== undefined) await chmod(directory, 0o700);
     await access(directory, constants.W_OK | constants.X_OK);
-    const { mode } = await stat(directory);
-    if ((mode & 0o002) === 0) return;
+    const stats = await stat(directory);
+    const why = whyNotOurs(stats);
+    if (why === undefined) return;
+    throw new Error(why);
   } catch (cause) {
     throw unavailable(directory, cause instanceof Error ? cause.message : String(cause), cause);
   }
-  throw unavailable(directory, `everybody may write to it: chmod 700 it`);
+}
+
+function whyNotOurs(stats: Stats): string | undefined {
+  if (!isOwn(stats)) return "it belongs to another user: chown it";
+  if ((stats.mode & 0o002) !== 0) return "everybody may write to it: chmod 700 it";
+  return (stats.mode & 0o020) === 0 ? undefined : "its group may write to it: chmod 700 it";
 }
 
 function unavailable(directory: string, why: string, cause?: unknown): StunmeshError {

@@ -9,6 +9,7 @@ import { closeSync, constants, fchmodSync, fstatSync, ftruncateSync, openSync, r
 import { join } from "node:path";
 import { StunmeshError } from "../errors.ts";
 import { type Libc, loadLibc } from "../platform/native/libc.ts";
+import { assertOwnFile } from "./private-file.ts";
 
 export interface InterfaceLock {
   /** Lets go of the lock; a second time does nothing. */
@@ -61,7 +62,7 @@ async function openLock(path: string): Promise<{ readonly libc: Libc; readonly f
     const libc = await loadLibc();
     const { O_RDWR, O_CREAT, O_NOFOLLOW, O_NONBLOCK } = constants;
     fd = openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
-    if (!fstatSync(fd).isFile()) throw new Error("it is not a regular file");
+    assertOwnFile(fstatSync(fd));
     fchmodSync(fd, 0o600);
     return { libc, fd };
   } catch (cause) {

@@ -6,7 +6,7 @@
  * be written by others, is never read.
  */
 import { randomBytes } from "node:crypto";
-import { constants } from "node:fs";
+import { constants, type Stats } from "node:fs";
 import { type FileHandle, open, readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
@@ -20,9 +20,10 @@ export async function readPrivateFile(path: string, maxBytes: number): Promise<s
   const file = await openExisting(path);
   if (!file) return undefined;
   try {
-    const { mode, size } = await file.stat();
-    if ((mode & constants.S_IFMT) !== constants.S_IFREG) throw new Error("it is not a regular file");
-    if ((mode & WRITABLE_BY_OTHERS) !== 0) throw new Error("others may write to it");
+    const stats = await file.stat();
+    const { size } = stats;
+    assertOwnFile(stats);
+    if ((stats.mode & WRITABLE_BY_OTHERS) !== 0) throw new Error("others may write to it");
     if (size > maxBytes) throw new Error(`it has more than ${maxBytes / 1024} KiB`);
     // Not readFile(), which reads on when the file grows meanwhile.
     const { buffer, bytesRead } = await file.read(Buffer.alloc(size), 0, size, 0);
@@ -30,6 +31,18 @@ export async function readPrivateFile(path: string, maxBytes: number): Promise<s
   } finally {
     await file.close();
   }
+}
+
+/** Throws an Error that says why it is no file of ours: somebody else put it there, or gave another file its name. */
+export function assertOwnFile(stats: Stats): void {
+  if (!stats.isFile()) throw new Error("it is not a regular file");
+  if (!isOwn(stats)) throw new Error("it belongs to another user");
+  if (stats.nlink > 1) throw new Error("it has another name as well (a hard link)");
+}
+
+/** True for what belongs to us or to root, who may do everything anyway. */
+export function isOwn({ uid }: Pick<Stats, "uid">): boolean {
+  return uid === 0 || uid === process.getuid?.();
 }
 
 async function openExisting(path: string): Promise<FileHandle | undefined> {

@@ -1,8 +1,11 @@
 /** A reload while somebody with access to the store waits for it: what was known for safety is known afterwards. */
 import assert from "node:assert/strict";
 import { type TestContext, test } from "node:test";
+import { createReload } from "../../src/cli/reread.ts";
 import type { Config, PeerConfig } from "../../src/config/types.ts";
+import { errorCode, StunmeshError } from "../../src/errors.ts";
 import { sealRecord, storageKey } from "../../src/record.ts";
+import { lockInterface } from "../../src/state/lock.ts";
 import { decodeMemory } from "../../src/state/memory-text.ts";
 import { readPrivateFile } from "../../src/state/private-file.ts";
 import { startFakeDaemon } from "../fakes/daemon.ts";
@@ -85,3 +88,87 @@ for (const withDirectory of [true, false]) {
     });
   }
 }
+
+/** A daemon for wg0 that is to serve wg1 as well, with another description of a peer of wg0. */
+async function startGrowing(t: TestContext) {
+  const directory = await temporaryDirectory(t);
+  const used: Config[] = [];
+  const closed: Config[] = [];
+  let refusal: Error | undefined;
+  const world = await startFakeDaemon({
+    directory,
+    parts: {
+      async useConfig(next) {
+        if (refusal) throw refusal;
+        used.push(next);
+        return async () => {
+          closed.push(next);
+          throw new Error("a store that does not want to end");
+        };
+      },
+    },
+  });
+  const { daemon, config, log, clock, stop, ended } = world;
+  const [wg0, wg1] = config().interfaces;
+  assert.ok(wg0 && wg1);
+  await daemon.reload(config({ interfaces: [wg0] }));
+  const changed = { ...wg0, peers: wg0.peers.map((one) => ({ ...one, description: "moved" })) };
+  const next = config({ interfaces: [changed, wg1] });
+  const outside = { reload: (run: () => Promise<Config>) => run().then(() => undefined) };
+  const reload = createReload({ daemon, outside, log, reread: async () => next });
+  t.after(async () => {
+    stop.abort();
+    await ended;
+  });
+  return {
+    ...world,
+    directory,
+    used,
+    closed,
+    reload,
+    refuse(error: Error | undefined) {
+      refusal = error;
+    },
+    served: () => daemon.status().interfaces.map(({ name }) => name),
+    restarts: () => log.find("interface restarted with its new configuration").length,
+    settle: () => clock.advance(1_000),
+  };
+}
+
+test("a reload that meets another daemon changes nothing, as it says, and works once that one is gone", async (t) => {
+  const { directory, used, closed, reload, served, restarts, log, daemon } = await startGrowing(t);
+  const other = await lockInterface({ directory, interface: "wg1" });
+  assert.equal(errorCode(await reload()), "ALREADY_RUNNING");
+  assert.equal(log.find("configuration not reloaded", "error")[0]?.hint, "nothing was changed");
+  assert.deepEqual([served(), restarts(), used.length, closed.length], [["wg0"], 0, 1, 1]);
+  assert.match(daemon.status().config.error ?? "", /Cannot serve interface "wg1"/);
+  await other.release();
+  assert.equal(await reload(), undefined);
+  assert.deepEqual([served(), restarts(), used.length, closed.length], [["wg0", "wg1"], 1, 2, 2]);
+  assert.equal(daemon.status().config.error, undefined);
+  assert.equal(log.find("store not closed", "warn").length, 2);
+});
+
+test("a reload whose stores cannot be opened changes nothing and holds no lock", async (t) => {
+  const { directory, reload, refuse, served, restarts } = await startGrowing(t);
+  refuse(new StunmeshError("CONFIG_INVALID", 'Cannot open the plugin "x": no'));
+  assert.equal(errorCode(await reload()), "CONFIG_INVALID");
+  assert.deepEqual([served(), restarts()], [["wg0"], 0]);
+  const other = await lockInterface({ directory, interface: "wg1" });
+  await assert.rejects(lockInterface({ directory, interface: "wg0" }), { code: "ALREADY_RUNNING" });
+  await other.release();
+  refuse(undefined);
+  assert.equal(await reload(), undefined);
+  assert.deepEqual(served(), ["wg0", "wg1"]);
+});
+
+test("a daemon that is stopped during a reload ends, and leaves no loop behind", async (t) => {
+  const { reload, stop, ended, clock } = await startGrowing(t);
+  const reloading = reload();
+  stop.abort();
+  await clock.advance(1_000);
+  await reloading;
+  assert.equal(await ended, undefined);
+  await clock.advance(1_000);
+  assert.equal(clock.sleeping, 0);
+});
