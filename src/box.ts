@@ -31,6 +31,16 @@ export function sealBox(plain: Uint8Array, keys: BoxKeys & { readonly nonce?: Ui
 
 /** Opens what sealBox made with the other side's keys. Throws RECORD_UNREADABLE, saying why, or KEY_INVALID. */
 export function openBox(sealed: string, keys: BoxKeys): Uint8Array {
+  return createOpener(keys)(sealed);
+}
+
+/** The same for many texts: the keys are agreed upon once, which costs more than opening. */
+export function createOpener(keys: BoxKeys): (sealed: string) => Uint8Array {
+  let key: Uint8Array | undefined;
+  return (sealed) => openWith(checkForm(sealed), () => (key ??= sharedKey(keys)));
+}
+
+function checkForm(sealed: string): Buffer {
   if (!/^(?:[0-9a-fA-F]{2})*$/.test(sealed)) {
     throw new StunmeshError("RECORD_UNREADABLE", "Cannot open a record: it is not hexadecimal text of even length");
   }
@@ -41,7 +51,11 @@ export function openBox(sealed: string, keys: BoxKeys): Uint8Array {
       `Cannot open a record: it has ${bytes.length} bytes, at least ${NONCE_BYTES + TAG_BYTES} wanted`,
     );
   }
-  const key = sharedKey(keys);
+  return bytes;
+}
+
+function openWith(bytes: Buffer, getKey: () => Uint8Array): Uint8Array {
+  const key = getKey();
   try {
     return xsalsa20poly1305(key, bytes.subarray(0, NONCE_BYTES)).decrypt(bytes.subarray(NONCE_BYTES));
   } catch (cause) {

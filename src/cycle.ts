@@ -49,6 +49,8 @@ export interface CycleDeps {
   readonly tunnelAddresses?: (() => readonly string[]) | undefined;
   /** Called when a packet through the tunnel was answered. */
   onAnswer(peer: PeerState): void;
+  /** Called when a slow store had another record after a look had gone on without it. */
+  readonly onLateRecord?: ((peer: PeerState) => void) | undefined;
   /** Called when the own addresses are new or changed. */
   onOwnAddress(device: WireGuardDevice, own: EndpointRecord): void;
 }
@@ -137,6 +139,7 @@ export function createCycle(deps: CycleDeps): Cycle {
         failures,
         waitForAll,
         tunnelAddresses: deps.tunnelAddresses,
+        onLateRecord: deps.onLateRecord,
       });
       return result;
     } finally {

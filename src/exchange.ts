@@ -13,14 +13,16 @@ import type { FailureLog } from "./failures.ts";
 import type { Log, LogFields } from "./log.ts";
 import type { PeerState } from "./peer-state.ts";
 import type { Store, StoreCounts } from "./plugins/types.ts";
-import { isPublishDue, type Occasion } from "./publishing.ts";
+import { isPublishDue, type Occasion, publicationIn } from "./publishing.ts";
 import { type NatClass, type PeerRecord, sameEndpoints, sealRecord, storageKey } from "./record.ts";
 import { selectGood, selectNewest } from "./select-record.ts";
-import { acceptSequence, nextSequence } from "./sequence.ts";
+import { acceptSequence, markAbove, nextSequence } from "./sequence.ts";
 import type { WireGuardDevice } from "./wg/types.ts";
 
-/** After the first store answered, how long the others are waited for: one of them may have a fresher record. */
+/** After one store did what was wanted, how long the others are waited for: one of them may have a fresher record. */
 const OTHER_STORES_WAIT_MS = 500;
+/** After one had nothing. What comes later is not lost: it wakes the peer. */
+const AFTER_NOTHING_WAIT_MS = 2_000;
 
 /** A store as the configuration names it, opened. */
 export interface NamedStore {
@@ -42,6 +44,8 @@ export interface ExchangeDeps {
   readonly saveSequence?: (() => Promise<void>) | undefined;
   /** Addresses of the tunnel on this host, which no peer can be at. */
   readonly tunnelAddresses?: (() => readonly string[]) | undefined;
+  /** A slow store had another record of the peer after fetchRecord() had gone on without it: the next one takes it. */
+  readonly onLateRecord?: ((peer: PeerState) => void) | undefined;
 }
 
 interface ExchangeOptions extends ExchangeDeps {
@@ -64,22 +68,25 @@ export async function publishRecord(
   const { device, own, nat, occasion, clock, log } = options;
   if (!own) throw new StunmeshError("STUN_NO_ANSWER", "Cannot publish: the own address is not known");
   const monotonicMs = clock.monotonic();
-  const due = freeStoresOf(peer, { ...options, what: "publish" }).filter(({ name, dedup, expiresAfterMs }) =>
-    isPublishDue({ own, nat, published: peer.published.get(name), occasion, dedup, expiresAfterMs, monotonicMs }),
-  );
-  if (due.length === 0) return "unchanged";
   const direction = { senderKey: device.publicKey, receiverKey: peer.config.publicKey };
+  const key = storageKey(direction);
+  const due = freeStoresOf(peer, { ...options, what: "publish" }).filter(({ name, store, dedup, expiresAfterMs }) => {
+    const published = publicationIn(peer.published.get(name), { storageKey: key, store });
+    return isPublishDue({ own, nat, published, occasion, dedup, expiresAfterMs, monotonicMs });
+  });
+  if (due.length === 0) return "unchanged";
   const record = { endpoints: own, ...(nat && { nat }), ...(await takeSequence(peer, options)) };
   const results = due.map((named) =>
     tryStore(named, { ...options, peer, what: "publish" }, async (store, signal) => {
       const { privateKey } = device;
       const sealed = sealRecord(record, { ...direction, privateKey, maxChars: named.maxValueChars });
-      await store.set(storageKey(direction), sealed, signal);
+      await store.set(key, sealed, signal);
       const before = peer.published.get(named.name);
-      peer.published.set(named.name, { endpoints: own, nat, atMs: monotonicMs });
+      peer.published.set(named.name, { endpoints: own, nat, atMs: monotonicMs, storageKey: key, store });
       const line = { peer: peer.config.name, plugin: named.name, ...recordFields(own) };
       if (sameEndpoints(own, before?.endpoints)) log.debug(line, "endpoint published");
       else log.info(line, "endpoint published");
+      return true;
     }),
   );
   throwFirst(await settleStores(results, options));
@@ -109,18 +116,25 @@ export async function fetchRecord(
 ): Promise<"changed" | "unchanged" | "absent"> {
   const { device, log, clock } = options;
   const direction = { senderKey: peer.config.publicKey, receiverKey: device.publicKey };
+  const key = storageKey(direction);
+  let isLate = false;
   const lookups = freeStoresOf(peer, { ...options, what: "fetch" }).map((named) =>
     tryStore(named, { ...options, peer, what: "fetch" }, async (store, signal) => {
-      const values = await store.get(storageKey(direction), signal);
-      const tunnel = options.tunnelAddresses?.();
-      const own = { own: options.own, tunnel };
+      const values = await store.get(key, signal);
+      if (values.length === 0) return false;
+      const own = { own: options.own, tunnel: options.tunnelAddresses?.() };
       const judge = { peer, direction, privateKey: device.privateKey, ...own, nowMs: clock.now() };
-      if (values.length > 0) peer.found.push(selectGood(values, judge));
+      const record = selectGood(values, judge);
+      peer.found.push({ key, record });
+      if (isLate && wouldChange(record, judge)) options.onLateRecord?.(peer);
+      return true;
     }),
   );
   const results = await settleStores(lookups, options);
+  isLate = true;
   // Also what a slow store found after an earlier look had gone on without it, unless something newer was accepted since.
-  const record = selectNewest(peer.found.splice(0), { peer, nowMs: clock.now() });
+  const found = peer.found.splice(0).flatMap((one) => (one.key === key ? one.record : []));
+  const record = selectNewest(found, { peer, nowMs: clock.now() });
   if (!record) {
     throwFirst(results);
     return "absent";
@@ -144,20 +158,30 @@ export async function fetchRecord(
   return changed ? "changed" : "unchanged";
 }
 
+/** True when `record` would change what is known of the peer. */
+function wouldChange(
+  { endpoints, sequence }: PeerRecord,
+  { peer, nowMs }: { readonly peer: PeerState; readonly nowMs: number },
+): boolean {
+  const isOld = sequence !== undefined && markAbove(sequence, { marks: peer, nowMs }) !== undefined;
+  return !isOld && !sameEndpoints(endpoints, peer.record?.endpoints);
+}
+
 /** Where the peer publishes for this device: the key to watch. */
 export function lookupKey(peer: PeerState, device: WireGuardDevice): string {
   return storageKey({ senderKey: peer.config.publicKey, receiverKey: device.publicKey });
 }
 
 /**
- * The results of calls of several stores, as far as they are there: once one store has answered, the others are waited for
- * a little only, and go on alone. A dead store then costs half a second, not its whole deadline.
+ * The results of calls of several stores, as far as they are there: once one store did what was wanted (true), the others
+ * are waited for a little only, and a little longer when it had nothing; they go on alone. A dead store then does not cost
+ * its whole deadline.
  */
 async function settleStores(
-  calls: readonly Promise<void>[],
+  calls: readonly Promise<boolean>[],
   { clock, signal, waitForAll = false }: ExchangeOptions,
-): Promise<readonly PromiseSettledResult<void>[]> {
-  const results: PromiseSettledResult<void>[] = [];
+): Promise<readonly PromiseSettledResult<boolean>[]> {
+  const results: PromiseSettledResult<boolean>[] = [];
   const all = Promise.all(
     calls.map((call) =>
       call.then(
@@ -168,6 +192,8 @@ async function settleStores(
   );
   if (waitForAll) await all;
   await Promise.any(calls).catch(() => undefined);
+  const wanted = Promise.any([all, ...calls.map(async (call) => (await call) || Promise.reject(new Error("nothing")))]);
+  await settledWithin(wanted, { clock, ms: AFTER_NOTHING_WAIT_MS, signal });
   await settledWithin(all, { clock, ms: OTHER_STORES_WAIT_MS, signal });
   return [...results];
 }
@@ -176,17 +202,18 @@ async function settleStores(
 async function tryStore(
   { name, store }: NamedStore,
   options: ExchangeOptions & { readonly peer: PeerState; readonly what: "publish" | "fetch" },
-  run: (store: Store, signal: AbortSignal) => Promise<void>,
-): Promise<void> {
+  run: (store: Store, signal: AbortSignal) => Promise<boolean>,
+): Promise<boolean> {
   const { peer, what, failures, clock, signal } = options;
   const fields = { peer: peer.config.name, plugin: name };
   const key = `${what} ${peer.config.name} ${name}`;
   const call = `${what} ${name}`;
   peer.underWay.add(call);
   try {
-    await run(store, signal);
+    const isDone = await run(store, signal);
     noteStoreCall(peer.activity, { what, store: name, failure: undefined });
     failures.ended(key, { message: `${what} works again`, fields });
+    return isDone;
   } catch (error) {
     if (!isAbort(error)) {
       noteStoreCall(peer.activity, { what, store: name, failure: { atMs: clock.monotonic(), error } });
@@ -213,7 +240,7 @@ function freeStoresOf(
   return named.filter(({ name }) => !underWay.has(`${what} ${name}`));
 }
 
-function throwFirst(results: readonly PromiseSettledResult<void>[]): void {
+function throwFirst(results: readonly PromiseSettledResult<boolean>[]): void {
   const failed = results.find((result) => result.status === "rejected");
   if (failed) throw failed.reason;
 }

@@ -29,7 +29,7 @@ import { createWake } from "./wake.ts";
 import type { WireGuardDevice } from "./wg/types.ts";
 
 export interface InterfaceLoopDeps
-  extends Omit<CycleDeps, "onAnswer" | "onOwnAddress" | "ping" | "nat" | "saveSequence"> {
+  extends Omit<CycleDeps, "onAnswer" | "onLateRecord" | "onOwnAddress" | "ping" | "nat" | "saveSequence"> {
   readonly refreshIntervalMs: number;
   readonly pollIntervalMaxMs: number;
   /** Quick looks at the store after a health check found a tunnel dead. */
@@ -94,6 +94,9 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
       // The pings find out sooner that the tunnel works, and so that it is dead again.
       health.probeNow(peer);
       wake.wake();
+    },
+    onLateRecord(peer) {
+      if (peer.liveness !== "alive") turns.due(peer, "poll");
     },
     ping: (peer) => health.verdict(peer),
     nat: () => natClassOf(nat.current()?.report.mapping),

@@ -1,18 +1,20 @@
 /**
- * Notices another host with this interface's key, as after copying a machine: it writes into our own place in the store.
+ * Looks at our own places in the stores. Another host with this interface's key, as after copying a machine, writes there:
+ * people are told. And a place that lacks what was written is written again at the next refresh, whatever the memory says:
+ * a store that was emptied or rolled back does not announce it.
  *
- * One `get` for a peer that has not been reachable for 20 s, and one more every 5 min while it stays so; one at a time, and
- * none for a peer that works. Nothing is decided by what is found: people are told.
+ * One `get` in each store for a peer that has not been reachable for 20 s, and one more every 5 min while it stays so; one
+ * at a time, and none for a peer that works.
  */
 import { formatAddresses } from "./address.ts";
 import { foreignRecord } from "./causes.ts";
 import type { Clock } from "./clock.ts";
 import { withDeadline } from "./deadline.ts";
-import { describeError, isAbort } from "./errors.ts";
+import { describeError, errorCode, isAbort } from "./errors.ts";
 import type { NamedStore } from "./exchange.ts";
 import type { Log } from "./log.ts";
 import type { PeerState } from "./peer-state.ts";
-import type { Publication } from "./publishing.ts";
+import { type Publication, publicationIn } from "./publishing.ts";
 import { openOwnRecord, type PeerRecord, sameEndpoints, storageKey } from "./record.ts";
 import { freshest } from "./select-record.ts";
 import type { WireGuardDevice } from "./wg/types.ts";
@@ -48,26 +50,45 @@ export function createOwnSlot(options: {
   }
 
   async function look(peer: PeerState, device: WireGuardDevice): Promise<void> {
-    const place = placeOf(peer);
-    const store = place && stores.get(place.plugin)?.store;
-    if (!store) return;
     lookedAt.set(peer, clock.monotonic());
+    const found: PeerRecord[] = [];
+    let isRead = false;
+    for (const place of placesOf(peer, { device, stores })) {
+      const records = await readPlace(place, { peer, device });
+      // Written again meanwhile: what was read may be from before or after.
+      if (!records || peer.published.get(place.plugin) !== place.publication) continue;
+      isRead = true;
+      const ageMs = clock.monotonic() - place.publication.atMs;
+      found.push(...records.filter((record) => isForeign(record, { peer, ageMs, own: place.publication })));
+      const isThere = records.some(({ endpoints }) => sameEndpoints(endpoints, place.publication.endpoints));
+      if (!isThere && ageMs >= SETTLED_MS) doubt(peer, place);
+    }
+    if (isRead) note(peer, found.reduce<PeerRecord | undefined>(freshest, undefined));
+  }
+
+  /** What opens with our key of what is there; undefined when that cannot be known now. */
+  async function readPlace(
+    { plugin, publication }: Place,
+    { peer, device }: { readonly peer: PeerState; readonly device: WireGuardDevice },
+  ): Promise<readonly PeerRecord[] | undefined> {
     const direction = { senderKey: device.publicKey, receiverKey: peer.config.publicKey };
     const action = "look at the own record";
     try {
       const values = await withDeadline({ clock, timeoutMs: LOOK_TIMEOUT_MS, signal, action }, (signal) =>
-        store.get(storageKey(direction), signal),
+        publication.store.get(publication.storageKey, signal),
       );
-      // Written again meanwhile: what was read may be from before or after.
-      if (placeOf(peer)?.publication !== place.publication) return;
-      const newest = values
-        .flatMap((value) => openOwn(value, { ...direction, privateKey: device.privateKey }) ?? [])
-        .reduce<PeerRecord | undefined>(freshest, undefined);
-      const ageMs = clock.monotonic() - place.publication.atMs;
-      note(peer, newest && isForeign(newest, { peer, ageMs, own: place.publication }) ? newest : undefined);
+      return values.flatMap((value) => openOwn(value, { ...direction, privateKey: device.privateKey }) ?? []);
     } catch (error) {
-      if (!isAbort(error)) log.debug({ peer: peer.config.name, err: describeError(error) }, "own record not read");
+      if (isAbort(error)) return undefined;
+      log.debug({ peer: peer.config.name, plugin, err: describeError(error) }, "own record not read");
+      // It answers, in something else than its protocol: it may have answered the write like that.
+      return errorCode(error) === "STORE_REPLY_INVALID" ? [] : undefined;
     }
+  }
+
+  function doubt(peer: PeerState, { plugin, publication }: Place): void {
+    peer.published.set(plugin, { ...publication, isDoubted: true });
+    log.debug({ peer: peer.config.name, plugin }, "own record is not in the store: it is written again");
   }
 
   function note(peer: PeerState, foreign: PeerRecord | undefined): void {
@@ -95,7 +116,9 @@ export function createOwnSlot(options: {
           silentSince.set(peer, nowMs);
         }
       }
-      const due = isBusy ? undefined : peers.find((peer) => isDue(peer, nowMs) && placeOf(peer));
+      const due = isBusy
+        ? undefined
+        : peers.find((peer) => isDue(peer, nowMs) && placesOf(peer, { device, stores }).length > 0);
       if (!due) return;
       isBusy = true;
       track(
@@ -107,15 +130,22 @@ export function createOwnSlot(options: {
   };
 }
 
-/** A store that has our record for the peer, and is not being written to now; undefined when there is none. */
-function placeOf({
-  published,
-  underWay,
-}: PeerState): { readonly plugin: string; readonly publication: Publication } | undefined {
-  for (const [plugin, publication] of published) {
-    if (!underWay.has(`publish ${plugin}`)) return { plugin, publication };
-  }
-  return undefined;
+interface Place {
+  readonly plugin: string;
+  readonly publication: Publication;
+}
+
+/** The stores that should have our record for the peer, and are not being written to now. */
+function placesOf(
+  { config, published, underWay }: PeerState,
+  { device, stores }: { readonly device: WireGuardDevice; readonly stores: ReadonlyMap<string, NamedStore> },
+): readonly Place[] {
+  const key = storageKey({ senderKey: device.publicKey, receiverKey: config.publicKey });
+  return [...published].flatMap(([plugin, written]) => {
+    const store = stores.get(plugin)?.store;
+    const publication = store && publicationIn(written, { storageKey: key, store });
+    return publication && !underWay.has(`publish ${plugin}`) ? [{ plugin, publication }] : [];
+  });
 }
 
 /** Undefined for what does not open with our key: then it is not one of somebody who has it. */

@@ -11,8 +11,8 @@ import type { WireGuardDevice, WireGuardPeer } from "./wg/types.ts";
 
 export interface PeerState {
   readonly config: PeerConfig;
-  /** Good records that stores have found and that were not looked at yet. */
-  readonly found: PeerRecord[];
+  /** Good records that stores have found, and under which storage key, and that were not looked at yet. */
+  readonly found: { readonly key: string; readonly record: PeerRecord }[];
   /** Calls of stores that are under way for this peer. */
   readonly underWay: Set<string>;
   /** What was last written for this peer, by name of the store. */

@@ -17,7 +17,7 @@ import {
   sameTransportAddress,
   whyNotAnEndpoint,
 } from "./address.ts";
-import { openBox, sealBox, sealedChars } from "./box.ts";
+import { createOpener, sealBox, sealedChars } from "./box.ts";
 import { StunmeshError } from "./errors.ts";
 import { isSequence, markAbove, type SequenceMarks } from "./sequence.ts";
 
@@ -70,21 +70,27 @@ export function sealRecord(
  * member and why) or RECORD_REFLECTED (it is our own record, put into the peer's place).
  */
 export function openRecord(sealed: string, options: Direction & { readonly privateKey: Uint8Array }): PeerRecord {
-  return openWith(options.senderKey, { sealed, ...options });
+  return createRecordOpener(options)(sealed);
+}
+
+/** The same for many values of one place. */
+export function createRecordOpener(
+  options: Direction & { readonly privateKey: Uint8Array },
+): (sealed: string) => PeerRecord {
+  return openerWith(options.senderKey, options);
 }
 
 /** The same for what this side published itself, which opens with the receiver's key as well. */
 export function openOwnRecord(sealed: string, options: Direction & { readonly privateKey: Uint8Array }): PeerRecord {
-  return openWith(options.receiverKey, { sealed, ...options });
+  return openerWith(options.receiverKey, options)(sealed);
 }
 
-interface Sealed extends Direction {
-  readonly sealed: string;
-  readonly privateKey: Uint8Array;
+function openerWith(peerPublicKey: Uint8Array, options: Direction & { readonly privateKey: Uint8Array }) {
+  const open = createOpener({ privateKey: options.privateKey, peerPublicKey });
+  return (sealed: string) => readRecord(open(sealed), options);
 }
 
-function openWith(peerPublicKey: Uint8Array, { sealed, ...options }: Sealed): PeerRecord {
-  const plain = openBox(sealed, { privateKey: options.privateKey, peerPublicKey });
+function readRecord(plain: Uint8Array, options: Direction): PeerRecord {
   const members = parseMembers(Buffer.from(plain).toString("utf8"));
   const { seq, dir } = members;
   // Only for people: a value that a later version may know is no reason to refuse the addresses.

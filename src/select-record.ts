@@ -2,7 +2,7 @@
 import { type EndpointRecord, selectEndpoints } from "./address.ts";
 import { StunmeshError } from "./errors.ts";
 import type { PeerState } from "./peer-state.ts";
-import { checkFresh, type Direction, openRecord, type PeerRecord } from "./record.ts";
+import { checkFresh, createRecordOpener, type Direction, type PeerRecord } from "./record.ts";
 import { compareSequences, markAbove } from "./sequence.ts";
 
 interface Judge {
@@ -20,11 +20,12 @@ interface Judge {
 
 /** The freshest of the values that are good records of the peer. Throws the first error (RECORD_*) when none is. */
 export function selectGood(values: readonly string[], judge: Judge): PeerRecord {
+  const open = createRecordOpener({ ...judge.direction, privateKey: judge.privateKey });
   let best: PeerRecord | undefined;
   let firstError: unknown;
   for (const value of values) {
     try {
-      best = newer(best, openGood(value, judge), judge);
+      best = newer(best, check(open(value), judge), judge);
     } catch (error) {
       firstError ??= error;
     }
@@ -58,8 +59,7 @@ export function freshest(best: PeerRecord | undefined, record: PeerRecord): Peer
   return best && (best.sequence ?? 0) >= (record.sequence ?? 0) ? best : record;
 }
 
-function openGood(value: string, { peer, direction, privateKey, own, tunnel, nowMs }: Judge): PeerRecord {
-  const record = openRecord(value, { ...direction, privateKey });
+function check(record: PeerRecord, { peer, own, tunnel, nowMs }: Judge): PeerRecord {
   checkFresh(record, { marks: peer, nowMs, own, tunnel });
   checkFamily(record.endpoints, peer);
   return record;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TransportAddress } from "../src/address.ts";
+import { StunmeshError } from "../src/errors.ts";
 import { createOwnSlot } from "../src/own-slot.ts";
 import { createPeerState } from "../src/peer-state.ts";
 import { sealRecord, storageKey } from "../src/record.ts";
@@ -26,7 +27,7 @@ function start() {
   const direction = { senderKey: device.publicKey, receiverKey: peer.config.publicKey };
   const key = storageKey(direction);
   peer.sequence = 1_000;
-  peer.published.set("store", { endpoints: { ipv4: mine }, atMs: clock.monotonic() });
+  peer.published.set("store", { endpoints: { ipv4: mine }, atMs: clock.monotonic(), storageKey: key, store });
   const put = (address: TransportAddress, sequence?: number) => {
     const record = { endpoints: { ipv4: address }, ...(sequence !== undefined && { sequence }) };
     store.values.set(key, [sealRecord(record, { ...direction, privateKey: device.privateKey })]);
@@ -111,13 +112,13 @@ test("an older record of ours, junk, and a record without a number right after o
 });
 
 test("what was read while our record was written anew is not judged", async () => {
-  const { store, peer, put, pass, clock, slot, device } = start();
+  const { store, peer, put, pass, clock, slot, device, key } = start();
   put(other, 1_001);
   store.mode = "slow";
   await pass(20);
   slot.looked(device, [peer]);
   await clock.advance(1_000);
-  peer.published.set("store", { endpoints: { ipv4: mine }, atMs: clock.monotonic() });
+  peer.published.set("store", { endpoints: { ipv4: mine }, atMs: clock.monotonic(), storageKey: key, store });
   await pass(10);
   assert.deepEqual([store.calls.get, peer.activity.foreign], [1, undefined]);
 });
@@ -144,4 +145,58 @@ test("nothing is looked for where nothing was published, or while it is being wr
   peer.published.clear();
   await pass(60);
   assert.equal(store.calls.get, 0);
+});
+
+test("an own place that is empty, holds something else or answers in something else is written again, when it had time", async () => {
+  const old = (state: ReturnType<typeof start>) => state.put({ ...mine, port: 6 }, 999);
+  const cases: readonly (readonly [string, boolean, (state: ReturnType<typeof start>) => void])[] = [
+    ["as written", false, () => undefined],
+    ["empty", true, ({ store, key }) => store.values.delete(key)],
+    ["unreadable", true, ({ store, key }) => store.values.set(key, ["junk"])],
+    ["rolled back", true, old],
+    [
+      "beside an older one",
+      false,
+      ({ store, key, ...state }) => {
+        const now = store.values.get(key) ?? [];
+        old({ store, key, ...state });
+        store.values.set(key, [...(store.values.get(key) ?? []), ...now]);
+      },
+    ],
+    [
+      "a page for people",
+      true,
+      ({ store }) => {
+        store.get = () => Promise.reject(new StunmeshError("STORE_REPLY_INVALID", "a page"));
+      },
+    ],
+    // Nothing is known of what is there.
+    [
+      "away",
+      false,
+      ({ store }) => {
+        store.mode = "fail";
+      },
+    ],
+  ];
+  for (const [what, isDoubted, change] of cases) {
+    const state = start();
+    change(state);
+    // Just published: the store may still show what was there before.
+    await state.pass(30);
+    assert.equal(state.peer.published.get("store")?.isDoubted ?? false, false, what);
+    await state.pass(310);
+    assert.equal(state.peer.published.get("store")?.isDoubted ?? false, isDoubted, what);
+  }
+});
+
+test("a publication under another key or in a store that was opened anew says nothing about this place", async () => {
+  for (const other of [{ storageKey: "f".repeat(40) }, { store: createFaultyStore(createFakeClock()) }]) {
+    const { store, peer, pass } = start();
+    const written = peer.published.get("store");
+    assert.ok(written);
+    peer.published.set("store", { ...written, ...other });
+    await pass(400);
+    assert.equal(store.calls.get, 0);
+  }
 });

@@ -1,13 +1,19 @@
 /** `stunmesh-ts doctor`: finds out why peers are not reachable, and says it. Changes nothing. */
+import { existsSync } from "node:fs";
 import { systemClock } from "../clock.ts";
+import { createControlClient } from "../control/client.ts";
+import { selectControlPath } from "../control/path.ts";
+import { withDeadline } from "../deadline.ts";
 import { examine, type Section } from "../doctor/examine.ts";
 import type { Finding, Level } from "../doctor/finding.ts";
 import { openParts } from "../parts.ts";
 import { printable, printableJson } from "../printable.ts";
+import type { DaemonStatus } from "../status.ts";
 import { version } from "../version.ts";
 import { assertInterfaces, type CommonOptions, load } from "./load.ts";
 import { selectPeers } from "./select.ts";
 
+const DAEMON_TIMEOUT_MS = 3_000;
 const WIDTH = 80;
 const INDENT = 8;
 const marks: Readonly<Record<Level, string>> = { ok: "ok", info: "info", warn: "WARN", fail: "FAIL" };
@@ -38,6 +44,7 @@ export async function doctor(options: DoctorOptions, signal: AbortSignal): Promi
       clock: systemClock,
       environment,
       signal,
+      daemon: askDaemon(config.control?.socket, signal),
     })) {
       findings.push(...section.findings);
       print(section);
@@ -48,6 +55,22 @@ export async function doctor(options: DoctorOptions, signal: AbortSignal): Promi
   const isHealthy = !findings.some(({ level }) => level === "fail");
   if (options.json) console.log(printableJson({ version, path: config.path, ok: isHealthy, findings }));
   return isHealthy ? 0 : 1;
+}
+
+/** What the daemon knows; it has watched for longer than the doctor does. */
+async function askDaemon(configured: string | undefined, signal: AbortSignal): Promise<DaemonStatus | undefined> {
+  const path = selectControlPath({ configured, environment: process.env, hasRun: existsSync("/run") });
+  if (path === undefined) return undefined;
+  try {
+    const action = "ask the daemon";
+    return await withDeadline({ clock: systemClock, timeoutMs: DAEMON_TIMEOUT_MS, signal, action }, async (inner) => {
+      const client = createControlClient({ path, clock: systemClock, signal: inner });
+      return JSON.parse(await client.ask("GET", "/v1/status")) as DaemonStatus;
+    });
+  } catch {
+    // None runs, it hangs, or it is not ours to ask: one more thing that is not known.
+    return undefined;
+  }
 }
 
 function createPrinter(): (section: Section) => void {

@@ -1,7 +1,7 @@
 /** `stunmesh-ts store test <plugin>`: writes, reads back and times a throw-away value, and says what is wrong. */
-import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
 import { systemClock } from "../clock.ts";
-import { readBack, throwAwayValue } from "../doctor/round-trip.ts";
+import { createThrowAway, readBack } from "../doctor/round-trip.ts";
 import { describeError, errorCode, errorKinds, StunmeshError } from "../errors.ts";
 import { openParts } from "../parts.ts";
 import type { Store } from "../plugins/types.ts";
@@ -32,14 +32,14 @@ export async function testStore(options: StoreTestOptions, signal: AbortSignal):
 }
 
 async function roundTrip(store: Store, signal: AbortSignal): Promise<number> {
-  const key = randomBytes(20).toString("hex");
-  const value = throwAwayValue();
+  const throwAway = createThrowAway(hostname());
+  const { keys, value } = throwAway;
   try {
     const startMs = systemClock.monotonic();
-    await store.set(key, value, signal);
+    await store.set(keys[0], value, signal);
     const setMs = systemClock.monotonic();
     console.log(`write  ok      ${Math.round(setMs - startMs)} ms`);
-    const isBack = await readBack(store, { key, value, timeoutMs: READ_BACK_TIMEOUT_MS, clock: systemClock, signal });
+    const isBack = await readBack(store, { ...throwAway, timeoutMs: READ_BACK_TIMEOUT_MS, clock: systemClock, signal });
     const getMs = systemClock.monotonic();
     if (!isBack) {
       console.log(

@@ -6,6 +6,7 @@
  * nothing. Every wait has a deadline: the whole is done in 15 s.
  */
 import type { InterfaceConfig } from "../config/types.ts";
+import type { DaemonStatus } from "../status.ts";
 import { deviceChecks } from "./check-device.ts";
 import { hostChecks } from "./check-host.ts";
 import { natChecks } from "./check-nat.ts";
@@ -20,6 +21,8 @@ import { judgePeer } from "./verdict.ts";
 import { type VisitOptions, visit } from "./visit.ts";
 
 export interface ExamineOptions extends VisitOptions {
+  /** What a running daemon says; undefined when none answers. Never rejects. */
+  readonly daemon?: Promise<DaemonStatus | undefined> | undefined;
   /** Of the configuration, those that are examined. */
   readonly interfaces: readonly InterfaceConfig[];
   /** About the configuration. */
@@ -44,7 +47,7 @@ export async function* examine(options: ExamineOptions): AsyncGenerator<Section>
       const instance = options.config.plugins.find((one) => one.name === name);
       if (!named || !instance) return [];
       const skew = readClockSkew(instance, options);
-      // After the records: a write that fails would make the store pause, and reading would look as if it failed too.
+      // After the records: a service that asks to be left alone after a write would not be read either.
       const failure = (await Promise.all(unreadable))
         .flat()
         .map((one) => one.get(name))
@@ -99,6 +102,7 @@ export async function* examine(options: ExamineOptions): AsyncGenerator<Section>
           peerName: name,
           nat,
           stores: (await stores).filter((store) => plugins.includes(store.name)),
+          daemonSays: stateOf(await options.daemon, { interface: config.name, peer: name }),
           findings: all,
         }),
       );
@@ -106,6 +110,11 @@ export async function* examine(options: ExamineOptions): AsyncGenerator<Section>
   }
   signal.throwIfAborted();
   yield section("Verdict", verdicts);
+}
+
+function stateOf(status: DaemonStatus | undefined, wanted: { readonly interface: string; readonly peer: string }) {
+  const served = status?.interfaces.find(({ name }) => name === wanted.interface);
+  return served?.peers.find(({ name }) => name === wanted.peer)?.state;
 }
 
 function natOf(facts: readonly StunFacts[]): OwnNat {

@@ -10,7 +10,7 @@ import { checkFresh, openOwnRecord, openRecord, type PeerRecord, storageKey } fr
 import type { SequenceMarks } from "../sequence.ts";
 import type { WireGuardDevice } from "../wg/types.ts";
 import type { Failure, FoundValue, PeerFacts, StoreFacts } from "./facts.ts";
-import { readBack, throwAwayKey, throwAwayValue } from "./round-trip.ts";
+import { createThrowAway, readBack } from "./round-trip.ts";
 
 const READ_TIMEOUT_MS = 4_000;
 const WRITE_TIMEOUT_MS = 4_000;
@@ -78,17 +78,17 @@ function open(plugin: string, read: () => PeerRecord): FoundValue {
 /** Writes a throw-away value and reads it back. Rejects only when aborted. */
 export async function tryStore({ name, store }: NamedStore, outside: Outside): Promise<StoreFacts> {
   const { clock } = outside;
-  const key = throwAwayKey(hostname());
-  const value = throwAwayValue();
+  const throwAway = createThrowAway(hostname());
+  const { keys, value } = throwAway;
   let step: "write" | "read back" = "write";
   try {
     const startMs = clock.monotonic();
-    await inTime(outside, WRITE_TIMEOUT_MS, `write to store "${name}"`, (signal) => store.set(key, value, signal));
+    await inTime(outside, WRITE_TIMEOUT_MS, `write to store "${name}"`, (signal) => store.set(keys[0], value, signal));
     const writtenMs = clock.monotonic();
     step = "read back";
     const limit = READ_BACK_TIMEOUT_MS + READ_TIMEOUT_MS;
     const isBack = await inTime(outside, limit, `read from store "${name}"`, (signal) =>
-      readBack(store, { key, value, timeoutMs: READ_BACK_TIMEOUT_MS, clock, signal }),
+      readBack(store, { ...throwAway, timeoutMs: READ_BACK_TIMEOUT_MS, clock, signal }),
     );
     const times = { writeMs: writtenMs - startMs, readBackMs: clock.monotonic() - writtenMs };
     if (isBack) return { name, ...times };

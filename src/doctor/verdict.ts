@@ -6,6 +6,7 @@ import { formatTransportAddress } from "../address.ts";
 import { storeFails } from "../causes.ts";
 import { formatDuration } from "../duration.ts";
 import { mappingOf, summarizeMapping } from "../nat.ts";
+import type { PeerStateName } from "../status.ts";
 import { candidateOf, handshakeAgeMs, hasSession, recordOf } from "./check-peer.ts";
 import { explainSilence } from "./check-stun.ts";
 import { type DeviceFacts, mappedOf, type OwnNat, type PeerFacts, type StoreFacts } from "./facts.ts";
@@ -20,6 +21,8 @@ export interface VerdictFacts {
   readonly nat: OwnNat;
   /** Those of the peer. */
   readonly stores: readonly StoreFacts[];
+  /** What the daemon says the peer is; undefined when none says anything. */
+  readonly daemonSays?: PeerStateName | undefined;
   /** Everything that was found out before. */
   readonly findings: readonly Finding[];
 }
@@ -39,7 +42,16 @@ export function judgePeer(facts: VerdictFacts): Finding {
     text,
     ...(hint !== undefined && { hint }),
   });
-  if (peer && hasSession(peer)) return result("ok", works(peer, facts));
+  if (peer && hasSession(peer)) {
+    const life = signOfLife(peer, facts);
+    if (life === "alive") return result("ok", works(peer, facts));
+    if (life === "unknown") return result("warn", isNotKnown(peer, facts));
+    // The deeper cause, if there is one, explains why.
+    const cause = findCause(facts, subject);
+    const { text, hint } = cause ?? explainDead(peer, facts);
+    const silence = `does not work any more, though the last handshake was ${formatDuration(handshakeAgeMs(peer) ?? 0)} ago: ${text}`;
+    return result("fail", { text: silence, ...(hint !== undefined && { hint }) });
+  }
   const cause = findCause(facts, subject);
   if (cause) return result("fail", cause);
   if (!peer) return result("fail", { text: "not reachable" });
@@ -50,6 +62,44 @@ export function judgePeer(facts: VerdictFacts): Finding {
     return result("warn", { text, hint: 'start "stunmesh-ts run"' });
   }
   return result("fail", explainDead(peer, facts));
+}
+
+/** A handshake this young is a sign of life by itself, when nothing speaks against it. */
+const FRESH_HANDSHAKE_MS = 30_000;
+
+/**
+ * Does the tunnel work now? WireGuard keeps a session for three minutes after the last handshake, whether anybody is still
+ * there or not, so that a session alone says nothing. What comes from the peer does: an answer to a ping, or bytes. A
+ * daemon has watched for longer than we do. Silence of a ping target alone proves nothing: it may not answer pings.
+ */
+function signOfLife(peer: PeerFacts, facts: VerdictFacts): "alive" | "dead" | "unknown" {
+  const { device, daemonSays, peerName } = facts;
+  const isPinged = device.pings.has(peerName);
+  if (device.pings.get(peerName) !== undefined || receivedMeanwhile(peer)) return "alive";
+  if (daemonSays === "unreachable" || daemonSays === "receiving") return "dead";
+  if (isPinged) return "unknown";
+  if (daemonSays === "reachable") return "alive";
+  return (handshakeAgeMs(peer) ?? Infinity) < FRESH_HANDSHAKE_MS ? "alive" : "unknown";
+}
+
+/** WireGuard got something from the peer between our first look at the device and the last. */
+function receivedMeanwhile({ device, config, onDevice }: PeerFacts): boolean {
+  const before = device.peers.find(({ publicKey }) => Buffer.compare(publicKey, config.publicKey) === 0);
+  return before !== undefined && (onDevice?.receivedBytes ?? 0) > before.receivedBytes;
+}
+
+function isNotKnown(peer: PeerFacts, { device, peerName }: VerdictFacts): Sentence {
+  const age = formatDuration(handshakeAgeMs(peer) ?? 0);
+  const text = `not known whether it works now: the last handshake was ${age} ago, and nothing was heard from the peer while this ran`;
+  return device.pings.has(peerName)
+    ? {
+        text: `${text}, no answer of its ping target either`,
+        hint: "run it again in a minute; or ping the peer yourself",
+      }
+    : {
+        text,
+        hint: "send something through the tunnel and run it again; with a ping target the doctor does that itself",
+      };
 }
 
 function works(peer: PeerFacts, { findings }: VerdictFacts): Sentence {

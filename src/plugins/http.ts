@@ -48,12 +48,15 @@ export const http: Plugin<typeof httpSchema> = {
       const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
       return { url: new URL(`${base}/v1/${key}`), action, headers };
     }
+    /** Throws for what a captive portal or a wrong address answers, to a write as well, which then stored nothing. */
+    function refusePage(reply: HttpReply, request: { readonly url: URL; readonly action: string }): void {
+      const isPage = /^\s*(?:text\/html|application\/xhtml)\b/i.test(reply.headers["content-type"] ?? "");
+      if (!isPage && !/^\s{0,100}<(?:!doctype|html)\b/i.test(reply.text)) return;
+      const why = "it answers with a page for people: is the URL right, or does this network want a login?";
+      throw httpError("STORE_REPLY_INVALID", { ...request, why });
+    }
     function readValue(reply: HttpReply, request: { readonly url: URL; readonly action: string }): readonly string[] {
-      // What a captive portal or a wrong address answers.
-      if (/^text\/html\b/.test(reply.headers["content-type"] ?? "")) {
-        const why = "it answers with a page for people: is the URL right?";
-        throw httpError("STORE_REPLY_INVALID", { ...request, why });
-      }
+      refusePage(reply, request);
       const value = withoutLineEnds(reply.text);
       return value === "" ? [] : [value];
     }
@@ -69,7 +72,7 @@ export const http: Plugin<typeof httpSchema> = {
       async set(key, value, signal) {
         const { headers, ...request } = requestOf("set", key);
         const withType = { ...headers, "content-type": "text/plain; charset=utf-8" };
-        await client.send({ ...request, method: "PUT", headers: withType, body: value, signal });
+        refusePage(await client.send({ ...request, method: "PUT", headers: withType, body: value, signal }), request);
       },
       watch(keys, handlers) {
         return watchHttp({ keys, handlers, client, versions, clock, name, requestOf: (key) => requestOf("get", key) });

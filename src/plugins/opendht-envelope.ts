@@ -34,9 +34,19 @@ export function isProxyLine(line: string): boolean {
   return parseObject(line) !== undefined;
 }
 
-/** Newest first; those of the same second stay in the order they came, as STUNMESH-go prefers them. Each value once. */
-export function sortValues(envelopes: readonly Envelope[]): readonly string[] {
-  const newestFirst = [...envelopes].sort((a, b) => b.seconds - a.seconds);
+/** Clocks differ by as much without harm. */
+const MAX_AHEAD_SECONDS = 120;
+
+/**
+ * Newest first; those of the same second stay in the order they came, as STUNMESH-go prefers them. Each value once. Who
+ * dates a value in the future gains nothing by it: it comes after all others.
+ */
+export function sortValues(
+  envelopes: readonly Envelope[],
+  { nowSeconds }: { readonly nowSeconds: number },
+): readonly string[] {
+  const isAhead = ({ seconds }: Envelope) => Number(seconds > nowSeconds + MAX_AHEAD_SECONDS);
+  const newestFirst = [...envelopes].sort((a, b) => isAhead(a) - isAhead(b) || b.seconds - a.seconds);
   return [...new Set(newestFirst.map(({ value }) => value))];
 }
 

@@ -85,11 +85,10 @@ export const opendht: Plugin<typeof opendhtSchema> = {
             else if (line !== "") isOther = true;
           }
           if (isOther && !isProxy) {
-            const why = `"${url.origin}" answers in something else than lines of JSON: is it an OpenDHT proxy?`;
-            throw new StunmeshError("STORE_REPLY_INVALID", `Cannot ${action}: ${why}`);
+            throw notAProxy(url, action);
           }
           for (const { value } of envelopes) seen.isNew(key, value);
-          return sortValues(envelopes);
+          return sortValues(envelopes, { nowSeconds: clock.now() / 1000 });
         });
       },
       async set(key, value, signal) {
@@ -98,9 +97,13 @@ export const opendht: Plugin<typeof opendhtSchema> = {
         lastPut.set(key, seconds);
         const body = encodePut({ value, seconds }, { magic });
         const headers = { "content-type": "application/json" };
-        await failOver({ signal, action }, (endpoint, inner) =>
-          client.send({ url: urlOf(endpoint, { key, action }), method: "POST", headers, body, signal: inner, action }),
-        );
+        await failOver({ signal, action }, async (endpoint, inner) => {
+          const url = urlOf(endpoint, { key, action });
+          const reply = await client.send({ url, method: "POST", headers, body, signal: inner, action });
+          // A proxy repeats the value. The page of a captive portal says 200 as well, and stored nothing.
+          const [first = ""] = reply.text.trim().split("\n", 1);
+          if (first !== "" && !isProxyLine(first)) throw notAProxy(url, action);
+        });
       },
       watch(keys, handlers) {
         return watchDht({ keys, handlers, client, endpoints, magic, seen, clock, maxLineBytes: MAX_LINE_BYTES, name });
@@ -111,6 +114,11 @@ export const opendht: Plugin<typeof opendhtSchema> = {
     };
   },
 };
+
+function notAProxy({ origin }: URL, action: string): StunmeshError {
+  const why = `"${origin}" answers in something else than lines of JSON: is it an OpenDHT proxy?`;
+  return new StunmeshError("STORE_REPLY_INVALID", `Cannot ${action}: ${why}`);
+}
 
 function isProxyUrl(text: string): boolean {
   if (!URL.canParse(text)) return false;

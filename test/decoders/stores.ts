@@ -220,7 +220,7 @@ export const opendht: Decoder = {
       if (value) values.push(value);
       isProxyLine(line);
     }
-    return sortValues(values);
+    return sortValues(values, { nowSeconds: 1_800_000_000 });
   },
 };
 

@@ -5,6 +5,7 @@ import { peerChecks } from "../../src/doctor/check-peer.ts";
 import type { DeviceFacts, PeerFacts, StoreFacts, StunFacts } from "../../src/doctor/facts.ts";
 import { runChecks } from "../../src/doctor/finding.ts";
 import { judgePeer } from "../../src/doctor/verdict.ts";
+import type { PeerStateName } from "../../src/status.ts";
 import { createDevice, createPeer, createStun, goodStore, NOW_MS, silent, symmetric, troubled } from "./facts.ts";
 
 interface Case {
@@ -12,13 +13,14 @@ interface Case {
   readonly device?: Partial<DeviceFacts>;
   readonly stun?: StunFacts;
   readonly store?: StoreFacts;
+  readonly daemonSays?: PeerStateName;
 }
 
-function judge({ peer = createPeer(), device: some = {}, stun = createStun(), store = goodStore }: Case) {
+function judge({ peer = createPeer(), device: some = {}, stun = createStun(), store = goodStore, daemonSays }: Case) {
   const device = createDevice([peer], some);
   const nat = { ipv4: stun };
   const findings = [...runChecks(deviceChecks, device), ...runChecks(peerChecks, { peer, nat })];
-  const facts = { device, peer: device.device && peer, peerName: "office", nat, stores: [store], findings };
+  const facts = { device, peer: device.device && peer, peerName: "office", nat, stores: [store], daemonSays, findings };
   const { level, text } = judgePeer(facts);
   return `${level}: ${text}`;
 }
@@ -26,6 +28,14 @@ function judge({ peer = createPeer(), device: some = {}, stun = createStun(), st
 const handshake = (ageMs: number, keepalive = 25) => ({
   reading: { latestHandshakeMs: NOW_MS - ageMs, persistentKeepalive: keepalive },
 });
+const silentTarget = new Map([["office", undefined]]);
+const answering = new Map([["office", 12]]);
+/** WireGuard got something from it between the two looks. */
+const moving = (() => {
+  const peer = createPeer(handshake(75_000));
+  const now = peer.onDevice && { ...peer.onDevice, receivedBytes: peer.onDevice.receivedBytes + 32 };
+  return { ...peer, onDevice: now };
+})();
 const eim = (nat: "eim" | "dep" | "none") =>
   ({
     found: [
@@ -35,6 +45,47 @@ const eim = (nat: "eim" | "dep" | "none") =>
 
 const cases: readonly (readonly [string, Case, RegExp])[] = [
   ["a session", { peer: createPeer(handshake(20_000)) }, /^ok: works: the last handshake was 20 s ago$/],
+  [
+    "an old handshake, the daemon: reachable",
+    { peer: createPeer(handshake(75_000)), daemonSays: "reachable" },
+    /^ok: works: the last handshake was 75 s ago$/,
+  ],
+  [
+    "a young handshake, the daemon: unreachable",
+    { peer: createPeer(handshake(20_000)), daemonSays: "unreachable" },
+    /^fail: does not work any more, though the last handshake was 20 s ago: /,
+  ],
+  [
+    "a silent target, the daemon: unreachable",
+    { peer: createPeer(handshake(75_000)), device: { pings: silentTarget }, daemonSays: "unreachable" },
+    /^fail: does not work any more, though the last handshake was 75 s ago: nothing comes back/,
+  ],
+  [
+    "an answer, the daemon: still unreachable",
+    { peer: createPeer(handshake(75_000)), device: { pings: answering }, daemonSays: "unreachable" },
+    /^ok: works/,
+  ],
+  [
+    "a target that answers no pings, but bytes come",
+    { peer: moving, device: { pings: silentTarget }, daemonSays: "receiving" },
+    /^ok: works/,
+  ],
+  [
+    "a silent target, the daemon: still reachable",
+    { peer: createPeer(handshake(75_000)), device: { pings: silentTarget }, daemonSays: "reachable" },
+    /^warn: not known whether it works now: the last handshake was 75 s ago, .*, no answer of its ping target either$/,
+  ],
+  [
+    "a silent target, no daemon",
+    { peer: createPeer(handshake(10_000)), device: { pings: silentTarget } },
+    /^warn: not known whether it works now/,
+  ],
+  [
+    "an old handshake, no daemon",
+    { peer: createPeer(handshake(75_000)) },
+    /^warn: not known whether it works now: the last handshake was 75 s ago, and nothing was heard from the peer while this ran$/,
+  ],
+  ["an old handshake, no daemon, but bytes come", { peer: moving }, /^ok: works: the last handshake was 75 s ago$/],
   [
     "no keepalive",
     { peer: createPeer(handshake(3_600_000, 0)) },

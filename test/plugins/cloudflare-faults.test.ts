@@ -193,7 +193,10 @@ for (const [kind, open] of Object.entries(kinds)) {
         response.writeHead(200, { "content-type": "application/json" }).end(Buffer.alloc(10e6, " "));
         return true;
       };
-      await assert.rejects(store.get(key, noSignal()), { code: "STORE_REPLY_INVALID", message: /more than (8192|256) KiB/ });
+      await assert.rejects(store.get(key, noSignal()), {
+        code: "STORE_REPLY_INVALID",
+        message: /more than (8192|256) KiB/,
+      });
     });
 
     test("what the service repeats of the token and the value is hidden", async (t) => {

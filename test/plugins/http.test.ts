@@ -136,6 +136,15 @@ describe("http", () => {
   test("refuses a page for people and an answer of 10 MB", async (t) => {
     const page = await pair(t, (_got, response) => response.writeHead(200, { "content-type": "text/html" }).end("<p>"));
     await assert.rejects(page.store.get(key, noSignal()), { code: "STORE_REPLY_INVALID", message: /page for people/ });
+    // A captive portal says 200 to a write as well, and stored nothing.
+    await assert.rejects(page.store.set(key, "value", noSignal()), {
+      code: "STORE_REPLY_INVALID",
+      message: /page for/,
+    });
+    const bare = await pair(t, (_got, response) => response.end("<!DOCTYPE html><html>log in</html>"));
+    await assert.rejects(bare.store.set(key, "value", noSignal()), { code: "STORE_REPLY_INVALID" });
+    const talkative = await pair(t, (_got, response) => response.end("stored\n"));
+    await talkative.store.set(key, "value", noSignal());
     const long = await pair(t, (_got, response) => response.end(Buffer.alloc(10e6, "x")));
     await assert.rejects(long.store.get(key, noSignal()), { code: "STORE_REPLY_INVALID", message: /more than 64 KiB/ });
   });

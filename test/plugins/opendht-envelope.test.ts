@@ -66,5 +66,16 @@ test("sortValues() puts the newest first, the first of those of one second, each
     { value: "middle", seconds: 2 },
     { value: "old", seconds: 2 },
   ];
-  assert.deepEqual(sortValues(envelopes), ["first", "second", "middle", "old"]);
+  assert.deepEqual(sortValues(envelopes, { nowSeconds: 3 }), ["first", "second", "middle", "old"]);
+});
+
+test("sortValues() puts values of the future last, the newest of them first; a little ahead is no future", () => {
+  const envelopes = [
+    { value: "2096", seconds: 4e9 },
+    { value: "tomorrow", seconds: 90_000 },
+    { value: "now", seconds: 1_000 },
+    { value: "a minute ahead", seconds: 1_060 },
+  ];
+  const sorted = ["a minute ahead", "now", "2096", "tomorrow"];
+  assert.deepEqual(sortValues(envelopes, { nowSeconds: 1_000 }), sorted);
 });

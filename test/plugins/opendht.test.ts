@@ -121,6 +121,7 @@ describe("opendht", () => {
     for (const [listener, code, message] of faults) {
       const { server, store } = await pair(t, listener);
       await assert.rejects(store.get(key, noSignal()), { code, message });
+      await assert.rejects(store.set(key, "value", noSignal()), { code }, String(message));
       const both = open({ endpoint: server.url, endpoints: [good.url] });
       assert.deepEqual(await both.get(key, noSignal()), ["value"], String(message));
       await both.close?.();

@@ -7,11 +7,16 @@ import type { Store } from "../types.ts";
 import { MAX_VALUE_CHARS } from "../value.ts";
 import { wrapStore } from "./wrap.ts";
 
-/** Anyone may write to some backends: more candidates than this are not worth opening. */
-const MAX_VALUES = 64;
+/** Anyone may write to some backends. So many that look like a sealed record are opened; a node of OpenDHT keeps no more under a key. */
+const MAX_SEALED = 1024;
+/** Of others a few are enough to say what is wrong with them. */
+const MAX_OTHERS = 64;
+/** Hexadecimal of a nonce, a tag and a little text; one with everything that is known has less than 500 characters. */
+const sealedForm = /^[0-9a-fA-F]{80,2048}$/;
 
 /**
- * A store that drops values which are no text, have more than 64 Ki characters or a NUL, and throws STORE_REPLY_INVALID when
+ * A store that passes values which look like a sealed record before all others, so that junk cannot take their place. It drops
+ * values which are no text, have more than 64 Ki characters or a NUL, and throws STORE_REPLY_INVALID when
  * nothing else is left; other errors than a StunmeshError become STORE_FAILED. `name` is that of the plugin instance.
  */
 export function checkReplies(store: Store, { name }: { readonly name: string }): Store {
@@ -35,7 +40,13 @@ export function checkReplies(store: Store, { name }: { readonly name: string }):
       if (values.length > 0 && texts.length === 0) {
         throw invalid(name, "no value is text of at most 64 Ki characters without NUL");
       }
-      return texts.filter((text) => text !== "").slice(0, MAX_VALUES);
+      const sealed: string[] = [];
+      const others: string[] = [];
+      for (const text of texts) {
+        if (sealedForm.test(text)) sealed.push(text);
+        else if (text !== "") others.push(text);
+      }
+      return [...sealed.slice(0, MAX_SEALED), ...others.slice(0, MAX_OTHERS)];
     },
   };
 }

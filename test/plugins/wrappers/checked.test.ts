@@ -56,3 +56,11 @@ test("checkReplies() rejects with the signal's reason when aborted, whatever the
   await assert.rejects(store.get("k", AbortSignal.abort(reason)), reason);
   assert.deepEqual(inner.calls, []);
 });
+
+test("checkReplies() lets no junk take the place of a sealed record, and bounds what is opened", async () => {
+  const sealed = "0a".repeat(130);
+  const junk = Array.from({ length: 5_000 }, (_, index) => `junk ${index}`);
+  const texts = await returning([...junk, sealed]).get("k", noSignal());
+  assert.deepEqual([texts[0], texts[1], texts.length], [sealed, "junk 0", 65]);
+  assert.equal((await returning(Array.from({ length: 9_000 }, () => sealed)).get("k", noSignal())).length, 1_024);
+});
