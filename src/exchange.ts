@@ -11,9 +11,9 @@ import { settledWithin } from "./deadline.ts";
 import { isAbort, StunmeshError } from "./errors.ts";
 import type { FailureLog } from "./failures.ts";
 import type { Log, LogFields } from "./log.ts";
-import type { PeerState } from "./peer-state.ts";
+import { type PeerState, writtenTo } from "./peer-state.ts";
 import type { Store, StoreCounts } from "./plugins/types.ts";
-import { isPublishDue, type Occasion, publicationIn } from "./publishing.ts";
+import { isPublishDue, type Occasion } from "./publishing.ts";
 import { type NatClass, type PeerRecord, sameEndpoints, sealRecord, storageKey } from "./record.ts";
 import { selectGood, selectNewest } from "./select-record.ts";
 import { acceptSequence, markAbove, nextSequence } from "./sequence.ts";
@@ -71,7 +71,7 @@ export async function publishRecord(
   const direction = { senderKey: device.publicKey, receiverKey: peer.config.publicKey };
   const key = storageKey(direction);
   const due = freeStoresOf(peer, { ...options, what: "publish" }).filter(({ name, store, dedup, expiresAfterMs }) => {
-    const published = publicationIn(peer.published.get(name), { storageKey: key, store });
+    const published = writtenTo(peer.published.get(name), { storageKey: key, store });
     return isPublishDue({ own, nat, published, occasion, dedup, expiresAfterMs, monotonicMs });
   });
   if (due.length === 0) return "unchanged";

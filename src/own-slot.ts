@@ -13,8 +13,8 @@ import { withDeadline } from "./deadline.ts";
 import { describeError, errorCode, isAbort } from "./errors.ts";
 import type { NamedStore } from "./exchange.ts";
 import type { Log } from "./log.ts";
-import type { PeerState } from "./peer-state.ts";
-import { type Publication, publicationIn } from "./publishing.ts";
+import { type PeerState, type Written, writtenTo } from "./peer-state.ts";
+import type { Publication } from "./publishing.ts";
 import { openOwnRecord, type PeerRecord, sameEndpoints, storageKey } from "./record.ts";
 import { freshest } from "./select-record.ts";
 import type { WireGuardDevice } from "./wg/types.ts";
@@ -132,7 +132,7 @@ export function createOwnSlot(options: {
 
 interface Place {
   readonly plugin: string;
-  readonly publication: Publication;
+  readonly publication: Written;
 }
 
 /** The stores that should have our record for the peer, and are not being written to now. */
@@ -143,7 +143,7 @@ function placesOf(
   const key = storageKey({ senderKey: device.publicKey, receiverKey: config.publicKey });
   return [...published].flatMap(([plugin, written]) => {
     const store = stores.get(plugin)?.store;
-    const publication = store && publicationIn(written, { storageKey: key, store });
+    const publication = store && writtenTo(written, { storageKey: key, store });
     return publication && !underWay.has(`publish ${plugin}`) ? [{ plugin, publication }] : [];
   });
 }

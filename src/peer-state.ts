@@ -5,9 +5,19 @@ import type { TransportAddress } from "./address.ts";
 import type { PeerConfig } from "./config/types.ts";
 import type { Liveness, Observation, Trial } from "./convergence.ts";
 import type { Opening } from "./initiative.ts";
+import type { Store } from "./plugins/types.ts";
 import type { Publication } from "./publishing.ts";
 import type { PeerRecord } from "./record.ts";
 import type { WireGuardDevice, WireGuardPeer } from "./wg/types.ts";
+
+/**
+ * What was written, and where: another private key of the device is another storage key, and a reload may open another store
+ * under the same name.
+ */
+export interface Written extends Publication {
+  readonly storageKey: string;
+  readonly store: Store;
+}
 
 export interface PeerState {
   readonly config: PeerConfig;
@@ -16,7 +26,7 @@ export interface PeerState {
   /** Calls of stores that are under way for this peer. */
   readonly underWay: Set<string>;
   /** What was last written for this peer, by name of the store. */
-  readonly published: Map<string, Publication>;
+  readonly published: Map<string, Written>;
   /** What happened, for people. */
   readonly activity: Activity;
   /** Own sequence number, the last one used. */
@@ -46,6 +56,14 @@ export interface PeerState {
   provokedAtMs?: number;
   /** The endpoint that is being tried. */
   trial?: Trial;
+}
+
+/** What was written last in this very place; undefined when something else was meant. */
+export function writtenTo(
+  written: Written | undefined,
+  place: Pick<Written, "storageKey" | "store">,
+): Written | undefined {
+  return written?.store === place.store && written.storageKey === place.storageKey ? written : undefined;
 }
 
 export function createPeerState(config: PeerConfig): PeerState {

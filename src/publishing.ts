@@ -1,15 +1,11 @@
 /** When a record is written to the store: pure policy. */
 import type { EndpointRecord } from "./address.ts";
-import type { Store } from "./plugins/types.ts";
 import { type NatClass, sameEndpoints } from "./record.ts";
 
 /** A store is trusted to keep an unchanged record this long, however quiet everything is. */
 const REPUBLISH_AFTER_MS = 6 * 3_600_000;
 
 export interface Publication {
-  /** Where it was written. Another device key is another storage key, a reload may open another store under the same name. */
-  readonly storageKey: string;
-  readonly store: Store;
   readonly endpoints: EndpointRecord;
   /** What the peer was told about our NAT. */
   readonly nat?: NatClass | undefined;
@@ -28,20 +24,12 @@ export interface Publication {
  */
 export type Occasion = "interval" | "poll" | "suspicion" | "change" | "failure";
 
-/** What was written last in this very place; undefined when something else was meant. */
-export function publicationIn(
-  published: Publication | undefined,
-  place: Pick<Publication, "storageKey" | "store">,
-): Publication | undefined {
-  return published?.store === place.store && published.storageKey === place.storageKey ? published : undefined;
-}
-
 /** True when `own` is to be written now. `published` is what was written last, successfully. */
 export function isPublishDue(options: {
   readonly own: EndpointRecord;
   /** The own NAT, as far as it is known. */
   readonly nat?: NatClass | undefined;
-  readonly published: Pick<Publication, "endpoints" | "nat" | "atMs" | "isDoubted"> | undefined;
+  readonly published: Publication | undefined;
   readonly occasion: Occasion;
   readonly dedup: boolean;
   readonly expiresAfterMs: number | undefined;

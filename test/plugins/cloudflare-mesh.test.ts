@@ -30,7 +30,7 @@ async function runMesh(t: TestContext, { dedup, minutes, unreachable }: MeshOpti
   const api = await startFakeCloudflare(t, { clock, limit: LIMIT });
   const times = noteTimes(api, clock);
   const nodes = Array.from({ length: NODES }, (_, index) => index);
-  const published = new Map<string, Pick<Publication, "endpoints" | "atMs">>();
+  const published = new Map<string, Publication>();
   const stores = nodes.map(() => openNode(t, { api, clock }));
   const own: EndpointRecord = { ipv4: { family: "ipv4", host: "203.0.113.7", port: 40112 } };
 
