@@ -87,8 +87,9 @@ export async function startDaemon(
     setMaxListeners(0, stop.signal);
     const onAbort = () => stop.abort();
     signal.addEventListener("abort", onAbort, { once: true });
-    if (signal.aborted) stop.abort();
     const memory = await claims.claim(one.name);
+    // During a reload; nobody would stop it.
+    if (signal.aborted) return;
     const restore = keepStates(before?.peers);
     const loop = startInterfaceLoop(
       {
@@ -147,6 +148,8 @@ export async function startDaemon(
   /** Changes of the tunnels themselves are none. */
   async function watchNetwork(): Promise<void> {
     await network?.close();
+    network = undefined;
+    if (signal.aborted) return;
     const isIgnored = (name: string) => [...running.keys()].some((one) => parts.systemName(one) === name);
     network = await watchOrWarn(deps, { isIgnored, onChange: () => debounce.call() });
   }
