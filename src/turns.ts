@@ -13,7 +13,7 @@ import type { WireGuardDevice } from "./wg/types.ts";
 
 /** While a peer is not reachable the own address is discovered this often. That also keeps the published NAT mapping alive: NATs forget one after 30 s at the earliest (RFC 4787 asks for 2 min). */
 const DISCOVERY_MAX_AGE_MS = 20_000;
-/** The same in its first looks at the store: what broke the tunnel may do it again, and this host's address be another before the peer was ever heard. */
+/** The same in the first looks at the store after a tunnel was found dead: what broke it may do it again before the peer was heard. */
 const EARLY_DISCOVERY_MAX_AGE_MS = 3_000;
 const EARLY_LOOKS = 5;
 /** While a store cannot be reached, nobody finds us there: it is tried more often than a peer is looked for. Stores are left alone after failures by a rule of their own, so that this costs little. */
@@ -82,7 +82,8 @@ export function createTurns(options: TurnsOptions): Turns {
     { schedule, device }: { readonly schedule: Schedule; readonly device: WireGuardDevice },
   ): Promise<void> {
     const occasion = begin(schedule, clock.monotonic());
-    const pollAgeMs = schedule.attempt < EARLY_LOOKS ? EARLY_DISCOVERY_MAX_AGE_MS : DISCOVERY_MAX_AGE_MS;
+    const isEarly = schedule.failing && schedule.attempt < EARLY_LOOKS;
+    const pollAgeMs = isEarly ? EARLY_DISCOVERY_MAX_AGE_MS : DISCOVERY_MAX_AGE_MS;
     const maxDiscoveryAgeMs = occasion === "poll" ? pollAgeMs : DISCOVERY_SHARE_MS;
     let again = true;
     let maxMs = Math.min(pollIntervalMaxMs, refreshIntervalMs);

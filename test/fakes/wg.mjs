@@ -85,8 +85,9 @@ function dump({ privateKey, publicKey, listenPort, firewallMark, peers }) {
 
 function save() {
   // In one step: a test may be reading.
-  writeFileSync(`${file.pathname}.tool`, JSON.stringify(state));
-  renameSync(`${file.pathname}.tool`, file.pathname);
+  // Several may run at once.
+  writeFileSync(`${file.pathname}.${process.pid}`, JSON.stringify(state));
+  renameSync(`${file.pathname}.${process.pid}`, file.pathname);
 }
 
 function fail(message) {
