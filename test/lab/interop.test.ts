@@ -66,7 +66,10 @@ plugins:
   });
 
   test("a device that only wg(8) can reach is read and written with wg(8)", async () => {
-    const [one, two] = [lab.host(3), lab.host(4)];
+    // The one with the lower key writes the endpoint; the other learns it from WireGuard.
+    const byKey = (a: LabHost, b: LabHost) =>
+      Buffer.from(a.publicKey, "base64").compare(Buffer.from(b.publicKey, "base64"));
+    const [one, two] = [lab.host(3), lab.host(4)].toSorted(byKey) as [LabHost, LabHost];
     // The daemon lives where /run/wireguard is empty, and the "wg" in its PATH is the real one, in the view of this process.
     const folder = join(lab.directory, "wg-only");
     const calls = join(folder, "calls");

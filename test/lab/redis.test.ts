@@ -143,7 +143,11 @@ describe("redis", () => {
         ),
       { what: "a set that succeeds" },
     );
-    assert.deepEqual(await store.get(key, noSignal()), [value]);
+    // Reading failed, too, and has a pause of its own.
+    const read = await waitFor(() => store.get(key, noSignal()).catch(() => undefined), {
+      what: "a get that succeeds",
+    });
+    assert.deepEqual(read, [value]);
     await server.cli("CLIENT KILL TYPE normal");
     assert.deepEqual(await store.get(key, noSignal()), [value]);
   });

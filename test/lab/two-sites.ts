@@ -35,8 +35,9 @@ const PICTURE = `
 `;
 
 /** What each site goes through; a failure names the first that is missing. */
-const STEPS = ["discovered", "published", "fetched", "endpoint set", "handshake", "ping"] as const;
-type Step = (typeof STEPS)[number];
+const STEPS = ["discovered", "published", "fetched", "handshake", "ping"] as const;
+/** One side writes the other's endpoint; that one learns it from WireGuard, and opens its NAT. */
+type Step = (typeof STEPS)[number] | "endpoint set" | "opened";
 
 interface Site {
   readonly host: LabHost;
@@ -182,6 +183,8 @@ function stepOf(event: DaemonEvent, peer: string): { name: Step; text: string } 
       return { name: "published", text: `published for ${peer}` };
     case "record fetched":
       return { name: "fetched", text: `fetched ${ipv4}, the address of ${peer}` };
+    case "opening the nat for a peer":
+      return { name: "opened", text: `opens its NAT for ${endpoint}, the address of ${peer}` };
     case "endpoint set":
       return { name: "endpoint set", text: `endpoint of ${peer} set to ${endpoint}` };
     default:
