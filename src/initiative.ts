@@ -16,9 +16,9 @@ import type { NatClass, PeerRecord } from "./record.ts";
 /** While data was heard of so lately, WireGuard sends data, and starts no handshake: it does after 15 s (KEEPALIVE_TIMEOUT + REKEY_TIMEOUT of the protocol). */
 const DATA_FLOWS_MS = 10_000;
 /** How long the initiator listens for the other side: a round trip, and the moment between two reads of the store. */
-const INITIATOR_WAIT_MS = 1_000;
-/** How long the other side leaves the first handshake to a peer it hears nothing of. */
-const RESPONDER_WAIT_MS = 2_500;
+const INITIATOR_WAIT_MS = 750;
+/** How long the other side leaves the first handshake to a peer it hears nothing of: longer by more than the longest way. */
+const RESPONDER_WAIT_MS = 1_500;
 /** The same when the peer is heard: its WireGuard may have tried just before, and tries again after 5 s and up to a third. */
 const RESPONDER_HEARD_WAIT_MS = 6_000;
 /** An opening as old as this starts again when the peer published again: it was away, and is back. */
@@ -65,7 +65,7 @@ export function patienceWith(options: {
   const isLower = Buffer.compare(ownKey, peerKey) < 0;
   if (!record.isExtended) {
     // Perhaps one of ours whose store has no room for more than addresses: then both believe this, and must not act together.
-    const silentMs = isLower ? RESPONDER_WAIT_MS : 2 * RESPONDER_WAIT_MS;
+    const silentMs = isLower ? RESPONDER_WAIT_MS : RESPONDER_WAIT_MS + INITIATOR_WAIT_MS;
     return { silentMs, heardMs: isLower ? 0 : RESPONDER_HEARD_WAIT_MS };
   }
   return isLower

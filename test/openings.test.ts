@@ -85,7 +85,7 @@ test("the side with the lower key opens its nat, and writes as soon as it hears 
 test("it does not wait for long for a peer that it does not hear", async () => {
   const { clock, settle, written } = start("lower");
   await settle();
-  await clock.advance(900);
+  await clock.advance(650);
   assert.deepEqual(written, []);
   await clock.advance(200);
   assert.deepEqual(written, [1_000]);
@@ -93,7 +93,7 @@ test("it does not wait for long for a peer that it does not hear", async () => {
 
 test("the other side leaves the first handshake to it for a moment, and longer when it hears it", async () => {
   for (const [isHeard, waitMs] of [
-    [false, 2_500],
+    [false, 1_500],
     [true, 6_000],
   ] as const) {
     const { clock, settle, opened, written, provoked } = start("higher");
@@ -109,7 +109,7 @@ test("the other side leaves the first handshake to it for a moment, and longer w
 test("looks at the store meanwhile do not make it act sooner", async () => {
   const { clock, settle, written, opened } = start("higher");
   await settle();
-  for (const ms of [500, 500, 500]) {
+  for (const ms of [400, 400, 400]) {
     await clock.advance(ms);
     assert.equal(await settle(), "open");
   }
@@ -130,7 +130,7 @@ test("a tunnel that comes up meanwhile is left alone, and the nat opened no furt
 test("another endpoint in the record begins anew, and what was opened before is not", async () => {
   const { clock, settle, peer, opened, written } = start("higher");
   await settle();
-  await clock.advance(2_000);
+  await clock.advance(1_200);
   peer.record = { endpoints: { ipv4: at(2_000) }, sequence: 2, isExtended: true };
   assert.equal(await settle(), "open");
   assert.deepEqual(
@@ -142,7 +142,7 @@ test("another endpoint in the record begins anew, and what was opened before is 
   );
   await clock.advance(1_000);
   assert.deepEqual(written, []);
-  await clock.advance(1_600);
+  await clock.advance(600);
   assert.deepEqual(written, [2_000]);
 });
 
