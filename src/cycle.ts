@@ -18,6 +18,7 @@ import type { NatOpener } from "./nat-opener.ts";
 import { createOwnAddress, type Discover, type DiscoveryCounters, type OwnAddress } from "./own-address.ts";
 import { createPeerState, type PeerState } from "./peer-state.ts";
 import type { Provoker } from "./provoke.ts";
+import type { HostAddresses } from "./provoke-target.ts";
 import type { Occasion } from "./publishing.ts";
 import { type NatClass, sameEndpoints } from "./record.ts";
 import { createSettler, type Settled, type Settler } from "./settle.ts";
@@ -31,6 +32,8 @@ export interface CycleDeps {
   readonly wireguard: WireGuardControl;
   readonly discover: Discover;
   readonly provoker: Provoker;
+  /** The addresses this host has now. */
+  hostAddresses(): HostAddresses;
   readonly stores: ReadonlyMap<string, NamedStore>;
   readonly clock: Clock;
   readonly log: Log;
@@ -45,8 +48,6 @@ export interface CycleDeps {
   readonly saveSequence?: (() => Promise<void>) | undefined;
   /** Opens the own NAT while a peer is left to make the first handshake; undefined = act at once. */
   readonly natOpener?: NatOpener | undefined;
-  /** Addresses of the tunnel on this host, which no peer can be at. */
-  readonly tunnelAddresses?: (() => readonly string[]) | undefined;
   /** Called when a packet through the tunnel was answered. */
   onAnswer(peer: PeerState): void;
   /** Called when a slow store had another record after a look had gone on without it. */
@@ -138,7 +139,7 @@ export function createCycle(deps: CycleDeps): Cycle {
         log,
         failures,
         waitForAll,
-        tunnelAddresses: deps.tunnelAddresses,
+        tunnelAddresses: () => deps.hostAddresses().tunnel,
         onLateRecord: deps.onLateRecord,
       });
       return result;

@@ -7,62 +7,22 @@
  * different peers overlap; a peer has one at a time. An interface that is not there is waited for.
  */
 import { isPacketDue } from "./convergence.ts";
-import { type CycleDeps, createCycle } from "./cycle.ts";
+import { createCycle } from "./cycle.ts";
 import { createDeviceLook, DEVICE_WAIT_MS, type Look, lookAgainMs } from "./device-look.ts";
-import type { StateChange } from "./events.ts";
 import { explainPeer } from "./explain-peer.ts";
-import type { ResolveTarget } from "./health/target.ts";
+import type { InterfaceLoop, InterfaceLoopDeps } from "./interface-loop-types.ts";
 import { interfaceStatus } from "./interface-status.ts";
-import { createNatWatch, type NatReport, natClassOf } from "./nat.ts";
-import type { DiscoveryCounters } from "./own-address.ts";
+import { createNatWatch, natClassOf } from "./nat.ts";
 import { createOwnSlot } from "./own-slot.ts";
-import { createPeerChanges, type PeerChange } from "./peer-change.ts";
+import { createPeerChanges } from "./peer-change.ts";
 import { startPeerHealth } from "./peer-health.ts";
 import { findPeer, type PeerState } from "./peer-state.ts";
-import type { Occasion } from "./publishing.ts";
 import { createReachabilityReport } from "./reachability.ts";
-import { type Remembered, recall, remember } from "./remember.ts";
-import type { InterfaceStatus } from "./status.ts";
+import { recall, remember } from "./remember.ts";
 import { createStoreWatch } from "./store-watch.ts";
 import { createTurns } from "./turns.ts";
 import { createWake } from "./wake.ts";
 import type { WireGuardDevice } from "./wg/types.ts";
-
-export interface InterfaceLoopDeps
-  extends Omit<CycleDeps, "onAnswer" | "onLateRecord" | "onOwnAddress" | "ping" | "nat" | "saveSequence"> {
-  readonly refreshIntervalMs: number;
-  readonly pollIntervalMaxMs: number;
-  /** Quick looks at the store after a health check found a tunnel dead. */
-  readonly fixedRetries: number;
-  /** 0..1 */
-  random(): number;
-  /** Learns how the NAT maps, in the background, whenever the own address changed; undefined = not known. */
-  observeMapping(device: WireGuardDevice, signal: AbortSignal): Promise<NatReport | undefined>;
-  /** Addresses of a ping target that is a name. */
-  readonly resolveTarget: ResolveTarget;
-  /** What survives a restart; undefined = nothing does. */
-  readonly memory?: Remembered | undefined;
-  /** Told when a peer becomes something else. */
-  readonly onState?: ((change: StateChange) => void) | undefined;
-  /** Told when a tunnel comes up or goes down, or a peer's endpoint moves. */
-  readonly onPeerChange?: ((change: PeerChange) => void) | undefined;
-}
-
-export interface InterfaceLoop {
-  /** Resolves when the loop was stopped by its signal. Rejects with an error that waiting cannot help (errors.ts: fatal). */
-  readonly ended: Promise<void>;
-  /** What is known about each peer; to be handed to the loop that follows this one. */
-  readonly peers: ReadonlyMap<string, PeerState>;
-  readonly counters: DiscoveryCounters;
-  /** Gives every peer (or the named ones) a turn now. */
-  refresh(occasion: Occasion, names?: readonly string[]): void;
-  /** The machine slept: what was seen before it says nothing any more. */
-  resume(): void;
-  /** What is known now. Asks nobody. */
-  status(): InterfaceStatus;
-  /** Monotonic clock: when the loop went round last. It does every few seconds. */
-  roundAtMs(): number;
-}
 
 interface Noticed {
   readonly before: PeerState["liveness"] | undefined;
@@ -96,7 +56,7 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
       wake.wake();
     },
     onLateRecord(peer) {
-      if (peer.liveness !== "alive") turns.due(peer, "poll");
+      if (peer.liveness !== "alive") turns.recordChanged(peer);
     },
     ping: (peer) => health.verdict(peer),
     nat: () => natClassOf(nat.current()?.report.mapping),
@@ -133,7 +93,7 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
   /** A record that changed under a working tunnel says that the peer moved: see at once whether it still works. */
   function onRecordChanged(peer: PeerState): void {
     if (peer.liveness !== "alive") {
-      turns.due(peer, "poll");
+      turns.recordChanged(peer);
     } else if (peer.config.ping) {
       health.probeNow(peer);
     } else {
@@ -152,7 +112,7 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
     const before = new Map(peers.map((peer) => [peer, peer.liveness]));
     cycle.observe(seen, peers);
     const nowMs = clock.monotonic();
-    health.looked(nowMs);
+    health.looked({ device: seen, beganAtMs: roundAtMs, nowMs });
     // Only from this look on: bytes it has just found may be older than the doubt.
     for (const peer of doubts) peer.doubtedAtMs ??= nowMs;
     doubts.clear();
@@ -168,7 +128,7 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
 
   function noticePeer(peer: PeerState, { before, seen, nowMs }: Noticed): void {
     if (peer.liveness === "alive") {
-      turns.scheduleOf(peer).failing = false;
+      turns.works(peer);
       // Also when it has just come up: an endpoint that was written at the very moment of a handshake may be wrong at the
       // other end, which WireGuard there corrects with the first packet from us.
       const isDue =
@@ -246,7 +206,8 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
       }
     },
     resume() {
-      for (const peer of peers) delete peer.observation;
+      // Not known to be dead: a clock that was set forward looks the same.
+      for (const peer of peers) if (peer.liveness === "alive") doubts.add(peer);
       wake.wake();
     },
     status() {

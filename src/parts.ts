@@ -2,15 +2,14 @@
  * Composition root: builds the parts of the program from a configuration and fits them together.
  */
 import { randomBytes } from "node:crypto";
-import { networkInterfaces } from "node:os";
 import { dirname } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { type Family, formatTransportAddress } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import type { Config, InterfaceConfig } from "./config/types.ts";
-import { StunmeshError } from "./errors.ts";
 import type { NamedStore } from "./exchange.ts";
-import type { InterfaceLoopDeps } from "./interface-loop.ts";
+import { assertFamily, createHostAddresses, localAddresses } from "./host-addresses.ts";
+import type { InterfaceLoopDeps } from "./interface-loop-types.ts";
 import { createReportLeftOut, type LeftOutReport } from "./left-out.ts";
 import type { Log } from "./log.ts";
 import { describeNat, reportMapping } from "./nat.ts";
@@ -105,7 +104,7 @@ export async function openParts({ config: first, clock, log }: PartsOptions): Pr
       pollIntervalMaxMs: config.pollIntervalMaxMs,
       fixedRetries: config.health.fixedRetries,
       resolveTarget: resolve,
-      tunnelAddresses: () => addressesOf(wireguard.systemName(interfaceConfig.name)),
+      hostAddresses: createHostAddresses({ clock, tunnel: () => wireguard.systemName(interfaceConfig.name) }),
       provoker: createProvoker({
         clock,
         openPinger(family) {
@@ -221,35 +220,4 @@ async function openSocketOf(
   });
   report.onOpen();
   return socket;
-}
-
-/** Says at once what would else be found out by waiting: a host without any address of a family cannot send in it. */
-function assertFamily(family: Family, tunnel: string): void {
-  const missing = whyNoFamily(family, tunnel);
-  if (missing !== undefined) throw new StunmeshError("STUN_NOT_SENT", `Cannot discover: ${missing}`);
-}
-
-/** Why this host cannot send in a family at all; undefined when it has an address there, whatever its routes are. */
-export function whyNoFamily(family: Family, tunnel: string): string | undefined {
-  if (localAddresses(tunnel).some((address) => address.includes(":") === (family === "ipv6"))) return undefined;
-  // Node sees only interfaces that are up and have a carrier, so this is all that can be said.
-  const name = family === "ipv4" ? "IPv4" : "IPv6";
-  return `no interface that is up and connected has an ${name} address (the tunnel's, loopback and link-local ones do not count)`;
-}
-
-/** Addresses of the tunnel on this host, as canonical literals without a zone. */
-export function addressesOf(tunnel: string): readonly string[] {
-  return (networkInterfaces()[tunnel] ?? []).map(({ address }) => address);
-}
-
-/**
- * Addresses of this host that other hosts may see: not of the tunnel itself, not loopback, not link-local. One that was given
- * to the loopback interface counts, as routers have it.
- */
-export function localAddresses(tunnel: string): readonly string[] {
-  return Object.entries(networkInterfaces()).flatMap(([name, addresses = []]) =>
-    name === tunnel
-      ? []
-      : addresses.flatMap(({ address }) => (/^(127\.|::1$|fe[89ab])/i.test(address) ? [] : [address])),
-  );
 }

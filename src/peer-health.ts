@@ -1,22 +1,18 @@
 /** The health monitor as the loop of an interface sees it: verdicts by peer, and what a lost ping means for the peer. */
+import { formatIp, parseIp } from "./address.ts";
+import { ownerOf } from "./allowed-ips.ts";
 import type { Clock } from "./clock.ts";
 import { isInSession } from "./convergence.ts";
+import { createFailureLog } from "./failures.ts";
 import { startHealthMonitor } from "./health/monitor.ts";
 import { createPingTarget, type ResolveTarget } from "./health/target.ts";
 import { type Health, lossOf } from "./health/verdict.ts";
 import type { Log } from "./log.ts";
-import type { PeerState } from "./peer-state.ts";
+import { findPeer, type PeerState } from "./peer-state.ts";
 import type { Provoker } from "./provoke.ts";
-
-/** After a lost ping brought a look at the store, the next one does no sooner. */
-const SUSPICION_GAP_MS = 5_000;
-const SUSPICION_GAP_MAX_MS = 600_000;
-
-/** When a lost ping was acted on, and for how long no other is. */
-interface Suspicion {
-  readonly atMs: number;
-  readonly gapMs: number;
-}
+import type { HostAddresses } from "./provoke-target.ts";
+import { createSuspicions } from "./suspicion.ts";
+import type { WireGuardDevice } from "./wg/types.ts";
 
 export interface PeerHealth {
   /** What the pings to a peer say; undefined when it is not pinged, or not now. */
@@ -25,8 +21,15 @@ export interface PeerHealth {
   verdict(peer: PeerState): "answered" | "missed" | undefined;
   /** Pings a peer at once, not at its next interval. */
   probeNow(peer: PeerState): void;
-  /** To be called with the time after each look at the device: bytes that are seen later came after the lost pings. */
-  looked(monotonicMs: number): void;
+  /** To be called after each look at the device: bytes that are seen later came after the lost pings. */
+  looked(look: HealthLook): void;
+}
+
+export interface HealthLook {
+  readonly device: WireGuardDevice;
+  /** Monotonic clock: when the look began, and now. */
+  readonly beganAtMs: number;
+  readonly nowMs: number;
 }
 
 export function startPeerHealth(
@@ -34,6 +37,7 @@ export function startPeerHealth(
     readonly peers: ReadonlyMap<string, PeerState>;
     readonly provoker: Provoker;
     readonly resolveTarget: ResolveTarget;
+    hostAddresses(): HostAddresses;
     readonly clock: Clock;
     readonly log: Log;
     /** A look at the device is wanted: a ping was lost, or a verdict changed. */
@@ -46,22 +50,60 @@ export function startPeerHealth(
   signal: AbortSignal,
 ): PeerHealth {
   const { peers, provoker, clock, log, onNews, onSuspicion, onDown } = options;
-  const suspicions = new Map<PeerState, Suspicion>();
+  const suspicions = createSuspicions(clock);
   const suspects = new Set<PeerState>();
+  const failures = createFailureLog(log);
+  /** The last answer to a ping of each peer. */
+  const answers = new Map<PeerState, { readonly askedAtMs: number; readonly atMs: number }>();
+  /** Peers whose pings are answered while WireGuard receives nothing: no proof of a tunnel. */
+  const disbelieved = new Set<PeerState>();
+  let lastLook: HealthLook | undefined;
 
   function isProbeable(name: string): boolean {
     const observation = peers.get(name)?.observation;
     return observation?.endpoint !== undefined && isInSession(observation, clock.monotonic());
   }
 
-  /** Each one that was false doubles the pause to the next: a path that loses packets is no news. */
-  function suspect(peer: PeerState): void {
-    const nowMs = clock.monotonic();
-    const before = suspicions.get(peer);
-    if (before && nowMs - before.atMs < before.gapMs) return;
-    const gapMs = before ? Math.min(SUSPICION_GAP_MAX_MS, 2 * before.gapMs) : SUSPICION_GAP_MS;
-    suspicions.set(peer, { gapMs, atMs: nowMs });
-    onSuspicion(peer);
+  /** What the ping of an address that is not behind the tunnel says has nothing to do with the tunnel. */
+  function isTarget(name: string, target: string): boolean {
+    const peer = peers.get(name);
+    const reason = peer && whyNoTarget(peer, target);
+    if (reason === undefined) {
+      failures.ended(name, { message: "ping target can be pinged", fields: { peer: name } });
+      return true;
+    }
+    failures.failed(name, new Error(`${target} ${reason}`), {
+      message: "ping target is not pinged",
+      fields: { peer: name, hint: "ping an address of the peer, or correct AllowedIPs" },
+    });
+    return false;
+  }
+
+  function whyNoTarget(peer: PeerState, target: string): string | undefined {
+    const ip = parseIp(target);
+    if (ip && options.hostAddresses().all.includes(formatIp(ip))) return "is an address of this host";
+    const reading = lastLook && findPeer(lastLook.device, peer);
+    if (!ip || !lastLook || !reading) return undefined;
+    const owner = ownerOf(lastLook.device, ip);
+    if (owner === reading) return undefined;
+    return owner ? "belongs to the allowed IPs of another peer" : "is in no peer's allowed IPs";
+  }
+
+  /** Between the ends of two looks a whole ping was answered: then WireGuard has received something, or it was another way. */
+  function judgeAnswers(look: HealthLook): void {
+    for (const [peer, { askedAtMs, atMs }] of answers) {
+      const before = lastLook && findPeer(lastLook.device, peer);
+      const reading = findPeer(look.device, peer);
+      if (!lastLook || !before || !reading || askedAtMs < lastLook.nowMs || atMs > look.beganAtMs) continue;
+      answers.delete(peer);
+      if (reading.receivedBytes !== before.receivedBytes) {
+        disbelieved.delete(peer);
+      } else if (!disbelieved.has(peer)) {
+        disbelieved.add(peer);
+        const reason = "WireGuard received nothing meanwhile";
+        log.warn({ peer: peer.config.name, reason }, "ping is answered, but not through the tunnel");
+      }
+    }
   }
 
   const monitor = startHealthMonitor(
@@ -71,19 +113,22 @@ export function startPeerHealth(
       log,
       ping: provoker.provoke,
       isProbeable,
+      isTarget,
+      onAnswer(name, askedAtMs) {
+        const peer = peers.get(name);
+        if (peer) answers.set(peer, { askedAtMs, atMs: clock.monotonic() });
+      },
       onMiss(name) {
         const peer = peers.get(name);
-        if (peer) {
-          suspects.add(peer);
-          suspect(peer);
-        }
+        if (peer) suspects.add(peer);
+        if (peer && suspicions.suspect(peer)) onSuspicion(peer);
         onNews();
       },
       onVerdict(name, health) {
         const peer = peers.get(name);
         if (peer && health.verdict === "down") {
+          suspicions.confirm(peer);
           const loss = `${Math.round(100 * lossOf(health))} % of the last ${health.results.length} pings were lost`;
-          suspicions.set(peer, { gapMs: SUSPICION_GAP_MS, atMs: clock.monotonic() });
           log.info({ peer: name, reason: `ping is not answered; ${loss}` }, "tunnel is down");
           onDown(peer);
         }
@@ -93,7 +138,9 @@ export function startPeerHealth(
     signal,
   );
   return {
-    verdict({ config }) {
+    verdict(peer) {
+      const { config } = peer;
+      if (disbelieved.has(peer)) return undefined;
       const verdict = monitor.health(config.name)?.verdict;
       // An answer from before the session was lost, as when WireGuard is restarted, says nothing any more.
       if (verdict === "up" && isProbeable(config.name)) return "answered";
@@ -101,9 +148,11 @@ export function startPeerHealth(
     },
     health: ({ config }) => monitor.health(config.name),
     probeNow: ({ config }) => monitor.probeNow(config.name),
-    looked(monotonicMs) {
-      for (const peer of suspects) peer.suspectedAtMs = monotonicMs;
+    looked(look) {
+      for (const peer of suspects) peer.suspectedAtMs = look.nowMs;
       suspects.clear();
+      judgeAnswers(look);
+      lastLook = look;
     },
   };
 }

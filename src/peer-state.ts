@@ -19,6 +19,15 @@ export interface Written extends Publication {
   readonly store: Store;
 }
 
+export interface TunnelAnswer {
+  readonly target: string;
+  readonly rttMs: number;
+  /** What WireGuard had received from the peer before the packet was sent. */
+  readonly receivedBytes: number;
+  /** Monotonic clock. */
+  readonly atMs: number;
+}
+
 export interface PeerState {
   readonly config: PeerConfig;
   /** Good records that stores have found, and under which storage key, and that were not looked at yet. */
@@ -54,6 +63,10 @@ export interface PeerState {
   suspectedAtMs?: number;
   /** Monotonic clock: when a packet was last sent through the tunnel to see whether it works. */
   provokedAtMs?: number;
+  /** An answer to such a packet, until WireGuard's counters say whether it came through the tunnel. */
+  answer?: TunnelAnswer;
+  /** An address whose answer did not come through the tunnel: another one is pinged. */
+  foreignTarget?: string;
   /** The endpoint that is being tried. */
   trial?: Trial;
 }

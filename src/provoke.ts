@@ -3,67 +3,13 @@
  * changes, and the NAT on this side opens only for what goes out.
  */
 import type { Family } from "./address.ts";
-import { parseIp } from "./address.ts";
 import type { Clock } from "./clock.ts";
+import { isAbort } from "./errors.ts";
 import type { Pinger } from "./platform/types.ts";
+import type { ProvokeTarget } from "./provoke-target.ts";
 
 /** How long an answer is waited for: long enough for a handshake and a round trip, and no more than that. */
 const ANSWER_TIMEOUT_MS = 2_000;
-
-/** Addresses of documentation (RFC 5737, RFC 3849): for a peer that takes everything and names no address of its own. */
-const ANY_TARGET: Readonly<Record<Family, string>> = { ipv4: "192.0.2.1", ipv6: "2001:db8::1" };
-
-/**
- * Chooses what to ping so that the packet goes to the peer: its ping target if that is an address the peer may have, else
- * the first allowed host address, else the first host of the first allowed network; undefined when nothing is allowed.
- */
-export function selectProvokeTarget(
-  pingTarget: string | undefined,
-  allowedIps: readonly string[],
-): { readonly family: Family; readonly target: string } | undefined {
-  const networks = allowedIps.flatMap((text) => parseNetwork(text) ?? []);
-  const asAddress = pingTarget === undefined ? undefined : parseIp(pingTarget);
-  if (pingTarget !== undefined && asAddress && networks.some((network) => contains(network, asAddress))) {
-    return { family: familyOf(asAddress), target: pingTarget };
-  }
-  const host = networks.find(({ bytes, prefix }) => prefix === bytes.length * 8);
-  const network = host ?? networks.find(({ prefix }) => prefix > 0) ?? networks[0];
-  if (!network) return undefined;
-  const family = familyOf(network.bytes);
-  if (network.prefix === 0) return { family, target: ANY_TARGET[family] };
-  return { family, target: host ? network.host : firstHost(network) };
-}
-
-interface Network {
-  readonly host: string;
-  readonly bytes: Uint8Array;
-  readonly prefix: number;
-}
-
-function parseNetwork(text: string): Network | undefined {
-  const [host = "", prefix = ""] = text.split("/");
-  const bytes = parseIp(host);
-  return bytes && /^\d{1,3}$/.test(prefix) ? { host, bytes, prefix: Number(prefix) } : undefined;
-}
-
-function contains({ bytes, prefix }: Network, address: Uint8Array): boolean {
-  if (bytes.length !== address.length) return false;
-  return bytes.every((byte, index) => {
-    const bits = Math.min(8, Math.max(0, prefix - index * 8));
-    const mask = 0xff & (0xff << (8 - bits));
-    return ((byte ^ (address[index] ?? 0)) & mask) === 0;
-  });
-}
-
-/** The first host of a network: its address plus one. A network's address never ends in all ones, so nothing carries. */
-function firstHost({ host, bytes }: Network): string {
-  if (bytes.length === 4) return [...bytes.subarray(0, 3), (bytes[3] ?? 0) | 1].join(".");
-  return host.endsWith("::") ? `${host}1` : host;
-}
-
-function familyOf(bytes: Uint8Array): Family {
-  return bytes.length === 4 ? "ipv4" : "ipv6";
-}
 
 export interface Provoker {
   /**
@@ -75,6 +21,26 @@ export interface Provoker {
     request: { readonly family: Family; readonly target: string; readonly timeoutMs?: number },
     signal: AbortSignal,
   ): Promise<number | undefined>;
+}
+
+/**
+ * Pings the first of `targets` to which a packet can be sent; what cannot be sent to one (no route, no address of the
+ * family) is sent to the next. Rejects with the first failure when it cannot be sent to any.
+ */
+export async function provokeAny(
+  provoker: Provoker,
+  { targets, signal }: { readonly targets: readonly ProvokeTarget[]; readonly signal: AbortSignal },
+): Promise<{ readonly target: string; readonly rttMs: number | undefined }> {
+  const failures: unknown[] = [];
+  for (const target of targets) {
+    try {
+      return { target: target.target, rttMs: await provoker.provoke(target, signal) };
+    } catch (error) {
+      if (isAbort(error)) throw error;
+      failures.push(error);
+    }
+  }
+  throw failures[0];
 }
 
 /** How long a socket waits for the next request. Opening one takes more work than a hundred pings. */

@@ -3,7 +3,8 @@
  *
  * No system tells every process, but the clocks do. While the machine sleeps the wall clock goes on and, depending on the
  * system, the monotonic clock stands still (Linux, CLOCK_MONOTONIC in clock_gettime(2)) or goes on while no timer fires
- * (macOS). A wall clock that is corrected forward by much looks the same; one refresh too many does no harm.
+ * (macOS). A wall clock that is corrected forward by much looks the same, as at every start of a router without a battery:
+ * so nothing may be condemned for it. One refresh too many does no harm.
  */
 import type { Clock } from "./clock.ts";
 

@@ -7,14 +7,14 @@
 import { type EndpointRecord, formatTransportAddress, sameTransportAddress, type TransportAddress } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import { type Decision, decide, isNews, judgeLiveness, observePeer } from "./convergence.ts";
-import { describeError, isAbort } from "./errors.ts";
 import type { Log } from "./log.ts";
 import type { NatOpener } from "./nat-opener.ts";
 import { createOpenings } from "./openings.ts";
-import { round } from "./own-address.ts";
 import { doubtedSince, findPeer, type PeerState } from "./peer-state.ts";
-import { type Provoker, selectProvokeTarget } from "./provoke.ts";
+import type { Provoker } from "./provoke.ts";
+import type { HostAddresses } from "./provoke-target.ts";
 import type { NatClass } from "./record.ts";
+import { createTunnelPackets } from "./tunnel-packets.ts";
 import type { WireGuardControl, WireGuardDevice, WireGuardPeer } from "./wg/types.ts";
 
 /** How long the first peer waits for others to share its look at the device. */
@@ -28,7 +28,9 @@ export interface SettleDeps {
   readonly provoker: Provoker;
   readonly clock: Clock;
   readonly log: Log;
-  /** Own addresses, as far as they are known. */
+  /** The addresses this host has now. */
+  hostAddresses(): HostAddresses;
+  /** Own addresses as others see them, as far as they are known. */
   own(): EndpointRecord | undefined;
   /** Verdict of a health check through the tunnel; undefined = none. */
   readonly ping?: ((peer: PeerState) => "answered" | "missed" | undefined) | undefined;
@@ -36,7 +38,7 @@ export interface SettleDeps {
   readonly nat?: (() => NatClass | undefined) | undefined;
   /** Opens this side's NAT while the peer is left to make the first handshake; undefined = act at once, as a command does. */
   readonly natOpener?: NatOpener | undefined;
-  /** Called when a packet that was sent through the tunnel was answered. */
+  /** Called when a packet that was sent through the tunnel was answered: the next look says whether through it. */
   onAnswer(peer: PeerState): void;
 }
 
@@ -76,7 +78,8 @@ interface Waiting {
 }
 
 export function createSettler(deps: SettleDeps): Settler {
-  const { wireguard, provoker, clock, log } = deps;
+  const { wireguard, clock, log } = deps;
+  const packets = createTunnelPackets(deps);
   const underWay = new Set<Promise<void>>();
   const { natOpener } = deps;
   const openings =
@@ -89,6 +92,7 @@ export function createSettler(deps: SettleDeps): Settler {
       const reading = findPeer(device, peer);
       if (!reading) continue;
       peer.observation = observePeer(peer.observation, reading, time);
+      packets.judge(peer, reading);
       peer.liveness = judgeLiveness(peer.observation, {
         monotonicMs: time.monotonicMs,
         ping: deps.ping?.(peer),
@@ -125,7 +129,7 @@ export function createSettler(deps: SettleDeps): Settler {
       // WireGuard heard from the peer while we decided: then it knows better where the peer is.
       const isTooLate = wanted?.action === "set" && !keys.has(peer.config.publicKey);
       const decision: Verdict | undefined = isTooLate ? { action: "leave" } : wanted;
-      if (reading && decision) carryOn(peer, { reading, decision, always, signal });
+      if (reading && decision) carryOn(peer, { device, reading, decision, always, signal });
       resolve(decision?.action ?? "missing");
     }
   }
@@ -153,13 +157,14 @@ export function createSettler(deps: SettleDeps): Settler {
   function carryOn(
     peer: PeerState,
     options: {
+      readonly device: WireGuardDevice;
       readonly reading: WireGuardPeer;
       readonly decision: Verdict;
       readonly always: "send" | undefined;
       readonly signal: AbortSignal;
     },
   ): void {
-    const { reading, decision, always, signal } = options;
+    const { device, reading, decision, always, signal } = options;
     const { name } = peer.config;
     if (decision.action === "open") return;
     const endpoint = decision.endpoint ?? reading.endpoint;
@@ -177,29 +182,7 @@ export function createSettler(deps: SettleDeps): Settler {
       peer.trial = { endpoint, sinceMs: clock.monotonic() };
     }
     // Never without an endpoint: WireGuard would start a handshake that leads nowhere, and then wait 5 s before the next.
-    if (endpoint && (decision.action !== "leave" || always)) provokePeer(peer, reading, signal);
-  }
-
-  function provokePeer(peer: PeerState, reading: WireGuardPeer, signal: AbortSignal): void {
-    const { name, ping } = peer.config;
-    const target = selectProvokeTarget(ping?.target, reading.allowedIps);
-    if (!target) {
-      log.debug({ peer: name, reason: "the peer has no allowed IPs" }, "no packet sent through the tunnel");
-      return;
-    }
-    const sent = provoker.provoke(target, signal).then(
-      (rttMs) => {
-        log.debug(
-          { peer: name, endpoint: target.target, ...(rttMs !== undefined && { ms: round(rttMs) }) },
-          rttMs === undefined ? "no answer through the tunnel" : "answer through the tunnel",
-        );
-        if (rttMs !== undefined) deps.onAnswer(peer);
-      },
-      (error: unknown) => {
-        if (!isAbort(error)) log.debug({ peer: name, err: describeError(error) }, "no packet sent through the tunnel");
-      },
-    );
-    track(sent);
+    if (endpoint && (decision.action !== "leave" || always)) track(packets.send(peer, { device, reading, signal }));
   }
 
   function track(work: Promise<void>): void {
@@ -241,7 +224,7 @@ export function createSettler(deps: SettleDeps): Settler {
       const nowMs = clock.monotonic();
       if (!reading?.endpoint || nowMs - (peer.provokedAtMs ?? Number.NEGATIVE_INFINITY) < PROVOKE_GAP_MS) return;
       peer.provokedAtMs = nowMs;
-      provokePeer(peer, reading, signal);
+      track(packets.send(peer, { device, reading, signal }));
     },
     settle,
   };

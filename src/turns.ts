@@ -2,6 +2,7 @@
  * The turns of the peers of one interface: when each peer's next one is, and taking it. Turns of different peers overlap; a
  * peer has one at a time.
  */
+import { createChangeBudget } from "./change-budget.ts";
 import type { Clock } from "./clock.ts";
 import { trialEndMs } from "./convergence.ts";
 import type { Cycle, PeerOutcome } from "./cycle.ts";
@@ -25,6 +26,10 @@ export interface Turns {
   scheduleOf(peer: PeerState): Schedule;
   /** Makes the peer due now. */
   due(peer: PeerState, occasion: Occasion): void;
+  /** The peer's record changed in a store: makes it due now, unless that happened too often without bringing a tunnel. */
+  recordChanged(peer: PeerState): void;
+  /** The peer's tunnel works: what it publishes is followed at once again. */
+  works(peer: PeerState): void;
   /** Makes the regular refresh of every peer due now. */
   refreshAll(): void;
   /** Begins the turns that are due, of these peers of the device. */
@@ -61,6 +66,7 @@ export function createTurns(options: TurnsOptions): Turns {
   const { cycle, clock, random, refreshIntervalMs, pollIntervalMaxMs, fixedRetries, onNews, signal } = options;
   const schedules = new Map([...cycle.peers.keys()].map((name) => [name, createSchedule()]));
   const underWay = new Set<Promise<void>>();
+  const changes = createChangeBudget(clock);
   /** Peers whose last turn had a failure in it. */
   const troubled = new Set<PeerState>();
   let refreshAtMs = clock.monotonic();
@@ -92,7 +98,8 @@ export function createTurns(options: TurnsOptions): Turns {
       if (isFatal(outcome.error)) fatal = outcome.error;
       const failed = hasFailed(outcome);
       // After a failure the peer may need a moment to publish, too, and is then to be found soon.
-      if (outcome.fetched === "changed" || (troubled.has(peer) && !failed)) schedule.attempt = 0;
+      const isNews = outcome.fetched === "changed" && changes.take(peer);
+      if (isNews || (troubled.has(peer) && !failed)) schedule.attempt = 0;
       if (failed) troubled.add(peer);
       else troubled.delete(peer);
       again = peer.liveness !== "alive" || failed;
@@ -108,11 +115,20 @@ export function createTurns(options: TurnsOptions): Turns {
     onNews();
   }
 
+  function due(peer: PeerState, occasion: Occasion): void {
+    trigger(scheduleOf(peer), { nowMs: clock.monotonic(), occasion });
+    onNews();
+  }
+
   return {
     scheduleOf,
-    due(peer, occasion) {
-      trigger(scheduleOf(peer), { nowMs: clock.monotonic(), occasion });
-      onNews();
+    due,
+    recordChanged(peer) {
+      if (changes.has(peer)) due(peer, "poll");
+    },
+    works(peer) {
+      scheduleOf(peer).failing = false;
+      changes.restore(peer);
     },
     refreshAll() {
       refreshAtMs = clock.monotonic();

@@ -29,6 +29,7 @@ const seams = ["config/types", "platform/types", "plugins/types", "status", "wg/
 /** Policy and small tools: no file, socket or process is behind them. */
 const pure = [
   "activity",
+  "allowed-ips",
   "box",
   "causes",
   "convergence",
@@ -39,6 +40,7 @@ const pure = [
   "events",
   "failures",
   "left-out",
+  "provoke-target",
   "publishing",
   "record",
   "resume",
@@ -48,12 +50,14 @@ const pure = [
 ];
 /** What keeps the peers of one interface reachable; cycle.ts is its story. */
 const oneInterface = [
+  "change-budget",
   "cycle",
   "device-look",
   "exchange",
   "explain-peer",
   "initiative",
   "interface-loop",
+  "interface-loop-types",
   "interface-status",
   "nat",
   "nat-opener",
@@ -69,7 +73,10 @@ const oneInterface = [
   "remember",
   "select-record",
   "settle",
+  "store-calls",
   "store-watch",
+  "suspicion",
+  "tunnel-packets",
   "turns",
 ];
 
@@ -139,6 +146,7 @@ const rules: readonly Rule[] = [
     may: [...leaves, ...pure, "health", "wg/changes"],
     mayTypes: [...seams, "stun", "state/memory-text"],
   },
+  { files: ["host-addresses"], may: ["address", "errors"], mayTypes: ["clock", "provoke-target"] },
   { files: ["claims"], may: [...leaves, "state"] },
   {
     files: ["hooks"],
@@ -149,11 +157,21 @@ const rules: readonly Rule[] = [
   {
     files: ["daemon", "daemon-status"],
     may: [...leaves, ...pure, "interface-loop", "peer-state", "peer-status"],
-    mayTypes: [...seams, "claims", "exchange", "parts", "peer-change"],
+    mayTypes: [...seams, "claims", "exchange", "interface-loop-types", "parts", "peer-change"],
   },
   {
     files: ["parts"],
-    may: [...leaves, ...pure, ...oneInterface, "platform/index", "plugins/index", "stun", "wg/index", "wg/system-name"],
+    may: [
+      ...leaves,
+      ...pure,
+      ...oneInterface,
+      "host-addresses",
+      "platform/index",
+      "plugins/index",
+      "stun",
+      "wg/index",
+      "wg/system-name",
+    ],
     mayTypes: seams,
   },
   {
@@ -163,7 +181,7 @@ const rules: readonly Rule[] = [
   },
   {
     files: ["doctor"],
-    may: [...leaves, ...pure, "nat", "parts", "platform/native", "select-record", "state", "stun"],
+    may: [...leaves, ...pure, "host-addresses", "nat", "parts", "platform/native", "select-record", "state", "stun"],
     mayTypes: [...seams, "exchange"],
   },
   // There is no configuration yet that parts could be built from.

@@ -41,6 +41,7 @@ function startLoop({ host, peer, clock, store, publicKey = peer.publicKey, mappi
       },
       wireguard: host.wireguard,
       provoker: host.provoker,
+      hostAddresses: () => ({ tunnel: [], all: [] }),
       async discover(_device, { family }) {
         const address = host.address[family];
         if (!host.stun || !address) throw new StunmeshError("STUN_NO_ANSWER", "Cannot discover: no answer");

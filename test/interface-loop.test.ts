@@ -5,7 +5,9 @@ import { formatTransportAddress } from "../src/address.ts";
 import type { PeerConfig } from "../src/config/types.ts";
 import type { Mapping } from "../src/diagnosis.ts";
 import { errorCode, StunmeshError } from "../src/errors.ts";
-import { type InterfaceLoop, startInterfaceLoop } from "../src/interface-loop.ts";
+import { startInterfaceLoop } from "../src/interface-loop.ts";
+import type { InterfaceLoop } from "../src/interface-loop-types.ts";
+import type { Provoker } from "../src/provoke.ts";
 import { sealRecord, storageKey } from "../src/record.ts";
 import { createFakeClock, type FakeClock } from "./fakes/clock.ts";
 import { createFaultyStore, type FaultyStore } from "./fakes/faulty-store.ts";
@@ -18,6 +20,7 @@ interface Daemon {
   readonly ended: Promise<unknown>;
   stop(): Promise<unknown>;
   refresh: InterfaceLoop["refresh"];
+  resume: InterfaceLoop["resume"];
   readonly discoveries: () => number;
 }
 
@@ -32,6 +35,9 @@ interface StartOptions {
   readonly peer?: Partial<PeerConfig>;
   readonly protocol?: "ipv4" | "ipv6" | "dualstack";
   readonly random?: number;
+  /** Of the tunnel. */
+  readonly addresses?: readonly string[];
+  readonly provoker?: Provoker;
 }
 
 function startDaemon(clock: FakeClock, options: StartOptions): Daemon {
@@ -44,6 +50,8 @@ function startDaemon(clock: FakeClock, options: StartOptions): Daemon {
     mapping,
     protocol = "ipv4",
     random = 0.5,
+    addresses = [],
+    provoker = host.provoker,
   } = options;
   const log = createFakeLog();
   const abort = new AbortController();
@@ -66,7 +74,8 @@ function startDaemon(clock: FakeClock, options: StartOptions): Daemon {
         })),
       },
       wireguard: host.wireguard,
-      provoker: host.provoker,
+      provoker,
+      hostAddresses: () => ({ tunnel: addresses, all: addresses }),
       async discover(_device, { family, signal }) {
         discoveries++;
         await clock.sleep(10, signal);
@@ -92,6 +101,7 @@ function startDaemon(clock: FakeClock, options: StartOptions): Daemon {
     ended,
     discoveries: () => discoveries,
     refresh: loop.refresh,
+    resume: loop.resume,
     stop() {
       abort.abort();
       return ended;
@@ -520,6 +530,7 @@ test("a restarted WireGuard gets its endpoint back at once, however rarely it is
 test("a ping target that never answers does not cost a tunnel that works", async () => {
   const pair = createPair();
   const { clock, world, a, b, store } = pair;
+  a.peers.get(b)?.otherAllowedIps.push("192.0.2.1/32");
   const wrong = { target: "192.0.2.1", intervalMs: 1_000, timeoutMs: 1_000 };
   const one = startDaemon(clock, { host: a, peers: [b], store, peer: { ping: wrong } });
   const two = startDaemon(clock, { host: b, peers: [a], store });
@@ -539,6 +550,70 @@ test("a ping target that never answers does not cost a tunnel that works", async
   assert.equal(one.log.find("record fetched", "info").length, 2);
   assert.equal(a.writes.length, writes);
   assert.ok(world.works(a, b));
+  await one.stop();
+});
+
+/** A provoker as of a host that answers its own address itself, by which nothing enters the tunnel. */
+function answeringItself({ provoker }: Host, own: string): Provoker & { readonly asked: Set<string> } {
+  const asked = new Set<string>();
+  return {
+    asked,
+    async provoke(request, signal) {
+      asked.add(request.target);
+      return request.target === own ? 1 : provoker.provoke(request, signal);
+    },
+  };
+}
+
+for (const { name, target, addresses, reason } of [
+  {
+    name: "this host's own",
+    target: "10.99.0.1",
+    addresses: ["10.99.0.1"],
+    reason: /^10\.99\.0\.1 is an address of this/,
+  },
+  {
+    name: "in no allowed IPs",
+    target: "192.0.2.1",
+    addresses: [],
+    reason: /^192\.0\.2\.1 is in no peer's allowed IPs/,
+  },
+])
+  test(`a ping target that is ${name} is not pinged, says nothing about the tunnel, and is warned of once`, async () => {
+    const { clock, world, a, b, store } = createPair();
+    const provoker = answeringItself(a, target);
+    const ping = { target, intervalMs: 1_000, timeoutMs: 1_000 };
+    const one = startDaemon(clock, { host: a, peers: [b], store, peer: { ping }, addresses, provoker });
+    const two = startDaemon(clock, { host: b, peers: [a], store });
+    await advanceUntil(clock, 5_000, () => world.works(a, b));
+    await clock.advance(60_000);
+    assert.ok(!provoker.asked.has(target));
+    assert.equal(one.log.find("tunnel is down").length, 0);
+    const warned = one.log.find("ping target is not pinged", "warn");
+    assert.deepEqual(
+      warned.map(({ level }) => level),
+      ["warn"],
+    );
+    assert.match(String(warned[0]?.err), reason);
+    // Found dead as if nothing were pinged.
+    await two.stop();
+    b.up = false;
+    await advanceUntil(clock, 90_000, () => one.log.find("tunnel is down").length > 0);
+    await one.stop();
+  });
+
+test("a ping that is answered while WireGuard receives nothing keeps no dead tunnel alive", async () => {
+  const { clock, world, a, b, store } = createPair();
+  a.peers.get(b)?.otherAllowedIps.push("10.98.0.1/32");
+  const ping = { target: "10.98.0.1", intervalMs: 1_000, timeoutMs: 1_000 };
+  const provoker = answeringItself(a, "10.98.0.1");
+  const one = startDaemon(clock, { host: a, peers: [b], store, peer: { ping }, provoker });
+  const two = startDaemon(clock, { host: b, peers: [a], store });
+  await advanceUntil(clock, 5_000, () => world.works(a, b));
+  await two.stop();
+  b.up = false;
+  await advanceUntil(clock, 90_000, () => one.log.find("tunnel is down").length > 0);
+  assert.equal(one.log.find("ping is answered, but not through the tunnel").length, 1);
   await one.stop();
 });
 
@@ -603,4 +678,64 @@ test("a record is written again before a store forgets it, whatever refresh_inte
   assert.ok(Math.max(...gaps) < expiresAfterMs, String(gaps));
   await one.stop();
   await two.stop();
+});
+
+/** Has `store` say that `from` is somewhere else: what a store says that somebody holds back, or a symmetric NAT. */
+function mislead({ a, b, store }: ReturnType<typeof createPair>, port: number): void {
+  const direction = { senderKey: b.publicKey, receiverKey: a.publicKey };
+  const endpoints = { ipv4: { family: "ipv4", host: "198.51.100.99", port } } as const;
+  const misleading = sealRecord({ endpoints }, { ...direction, privateKey: b.privateKey });
+  store.values.set(storageKey(direction), [misleading]);
+}
+
+for (const ping of [undefined, { target: "10.99.0.2", intervalMs: 1_000, timeoutMs: 1_000 }])
+  for (const jumpMs of [3_600_000, -3_600_000, 50 * 365 * 86_400_000])
+    test(`a clock that is set by ${jumpMs / 3_600_000} h touches no tunnel that works, ${ping ? "pinged" : "not pinged"}`, async () => {
+      const pair = createPair();
+      const { clock, world, a, b } = pair;
+      const one = startDaemon(clock, { host: a, peers: [b], store: pair.store, ...(ping && { peer: { ping } }) });
+      const two = startDaemon(clock, { host: b, peers: [a], store: pair.store });
+      await advanceUntil(clock, 5_000, () => world.works(a, b));
+      await clock.advance(30_000);
+      await two.stop();
+      const writes = a.writes.length;
+      mislead(pair, 9);
+      clock.jump(jumpMs);
+      one.resume();
+      one.refresh("change");
+      await clock.advance(60_000);
+      assert.equal(a.writes.length, writes);
+      assert.equal(one.log.find("tunnel is down").length, 0);
+      assert.ok(world.works(a, b));
+      await one.stop();
+    });
+
+test("a tunnel that died while the machine slept is back soon after", async () => {
+  const { clock, world, a, b, store } = createPair();
+  const pinged = (target: string) => ({ ping: { target, intervalMs: 1_000, timeoutMs: 1_000 } });
+  const one = startDaemon(clock, { host: a, peers: [b], store, peer: pinged("10.99.0.2") });
+  const two = startDaemon(clock, { host: b, peers: [a], store, peer: pinged("10.99.0.1") });
+  await advanceUntil(clock, 5_000, () => world.works(a, b));
+  await clock.advance(30_000);
+  world.rebind(a);
+  clock.jump(3_600_000);
+  one.resume();
+  one.refresh("change");
+  await advanceUntil(clock, 25_000, () => world.works(a, b));
+  await Promise.all([one.stop(), two.stop()]);
+});
+
+test("a peer that says something else each second is not followed for ever, and one that moves a few times is", async () => {
+  const pair = createPair({ watchable: true });
+  const { clock, a, b, store } = pair;
+  const one = startDaemon(clock, { host: a, peers: [b], store });
+  await clock.advance(5_000);
+  for (let second = 0; second < 600; second++) {
+    mislead(pair, 1_000 + second);
+    await clock.advance(1_000);
+    if (second === 5) assert.ok(a.writes.length >= 2, "the first changes are followed");
+  }
+  assert.ok(a.writes.length <= 60, `${a.writes.length} writes in 10 minutes`);
+  assert.ok(one.log.find("endpoint set").length <= 60);
+  await one.stop();
 });

@@ -35,6 +35,7 @@ function startLoop({ clock, host, peer, store, mapping, isSymmetric = false }: O
       },
       wireguard: host.wireguard,
       provoker: host.provoker,
+      hostAddresses: () => ({ tunnel: [], all: [] }),
       async discover(_device, { family }) {
         const address = host.address[family];
         if (!host.stun || !address) throw new StunmeshError("STUN_NO_ANSWER", "Cannot discover: no answer");

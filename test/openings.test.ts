@@ -52,6 +52,7 @@ function start(side: "lower" | "higher", nat?: NatClass) {
       },
     },
     nat: () => nat,
+    hostAddresses: () => ({ tunnel: [], all: [] }),
     own: () => undefined,
     clock,
     log: createFakeLog(),

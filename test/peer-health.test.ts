@@ -27,6 +27,7 @@ function start() {
           return answers ? 10 : undefined;
         },
       },
+      hostAddresses: () => ({ tunnel: [], all: [] }),
       resolveTarget: async () => [],
       clock,
       log: createFakeLog(),

@@ -44,6 +44,7 @@ for (const stopped of [0, 1])
               return host.provoker.provoke(request, signal);
             },
           },
+          hostAddresses: () => ({ tunnel: [], all: [] }),
           async discover() {
             const { ipv4 } = host.address;
             if (!ipv4) throw new RangeError("the world gives every host both families");

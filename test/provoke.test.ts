@@ -3,76 +3,10 @@ import { test } from "node:test";
 import type { Family } from "../src/address.ts";
 import { StunmeshError } from "../src/errors.ts";
 import type { Pinger } from "../src/platform/types.ts";
-import { createProvoker, selectProvokeTarget } from "../src/provoke.ts";
+import { createProvoker, provokeAny } from "../src/provoke.ts";
 import { createFakeClock } from "./fakes/clock.ts";
 
 const { signal } = new AbortController();
-
-const targets: readonly {
-  readonly name: string;
-  readonly ping?: string;
-  readonly allowed: readonly string[];
-  readonly expected: readonly [Family, string] | undefined;
-}[] = [
-  { name: "no allowed IPs: nothing", allowed: [], expected: undefined },
-  {
-    name: "no allowed IPs, though there is a ping target: nothing",
-    ping: "10.99.0.2",
-    allowed: [],
-    expected: undefined,
-  },
-  { name: "a host address is taken", allowed: ["10.99.0.2/32"], expected: ["ipv4", "10.99.0.2"] },
-  { name: "a host address before any network", allowed: ["10.0.0.0/8", "fd00::2/128"], expected: ["ipv6", "fd00::2"] },
-  { name: "the first host of a network", allowed: ["192.168.7.0/24"], expected: ["ipv4", "192.168.7.1"] },
-  { name: "the first host of an IPv6 network", allowed: ["fd00:7::/64"], expected: ["ipv6", "fd00:7::1"] },
-  { name: "a network before everything", allowed: ["0.0.0.0/0", "10.0.0.0/8"], expected: ["ipv4", "10.0.0.1"] },
-  { name: "everything: an address of documentation", allowed: ["0.0.0.0/0"], expected: ["ipv4", "192.0.2.1"] },
-  { name: "everything, IPv6", allowed: ["::/0"], expected: ["ipv6", "2001:db8::1"] },
-  {
-    name: "a ping target",
-    ping: "10.99.0.77",
-    allowed: ["10.99.0.2/32", "10.99.0.0/24"],
-    expected: ["ipv4", "10.99.0.77"],
-  },
-  {
-    name: "an IPv6 ping target",
-    ping: "fd00::77",
-    allowed: ["10.99.0.2/32", "fd00::/64"],
-    expected: ["ipv6", "fd00::77"],
-  },
-  {
-    name: "a ping target that is routed elsewhere is none",
-    ping: "10.98.0.1",
-    allowed: ["10.99.0.0/24"],
-    expected: ["ipv4", "10.99.0.1"],
-  },
-  {
-    name: "a ping target that is a name is none",
-    ping: "host.example",
-    allowed: ["10.99.0.2/32"],
-    expected: ["ipv4", "10.99.0.2"],
-  },
-  { name: "a ping target within everything", ping: "8.8.8.8", allowed: ["0.0.0.0/0"], expected: ["ipv4", "8.8.8.8"] },
-  {
-    name: "a prefix that does not end at a byte",
-    ping: "10.99.3.1",
-    allowed: ["10.99.0.0/22"],
-    expected: ["ipv4", "10.99.3.1"],
-  },
-  {
-    name: "the neighbour of such a network",
-    ping: "10.99.4.1",
-    allowed: ["10.99.0.0/22"],
-    expected: ["ipv4", "10.99.0.1"],
-  },
-  { name: "text that is no network", allowed: ["nonsense", "10.0.0.0", "10.0.0.0/x"], expected: undefined },
-];
-
-for (const { name, ping, allowed, expected } of targets) {
-  test(`selectProvokeTarget: ${name}`, () => {
-    assert.deepEqual(selectProvokeTarget(ping, allowed), expected && { family: expected[0], target: expected[1] });
-  });
-}
 
 /** Pingers whose requests the test answers. */
 function createPingers() {
@@ -179,4 +113,39 @@ test("a pinger that cannot be opened fails all who wait for it, and is opened an
   assert.equal(pingers.opened.length, 2);
   await clock.advance(20_000);
   assert.equal(pingers.openNow(), 0);
+});
+
+test("provokeAny: what cannot be sent to one target is sent to the next, and no further", async () => {
+  const asked: string[] = [];
+  const broken = new Set(["fd00::2"]);
+  const provoker = {
+    async provoke({ target }: { readonly target: string }) {
+      asked.push(target);
+      if (broken.has(target)) throw new StunmeshError("SYSTEM_CALL_FAILED", `Cannot ping ${target}: ENETUNREACH`);
+      return undefined;
+    },
+  };
+  const targets = (["fd00::2", "10.99.0.2", "10.99.0.3"] as const).map((target) => ({
+    family: target.includes(":") ? ("ipv6" as const) : ("ipv4" as const),
+    target,
+  }));
+  assert.deepEqual(await provokeAny(provoker, { targets, signal }), { target: "10.99.0.2", rttMs: undefined });
+  assert.deepEqual(asked, ["fd00::2", "10.99.0.2"]);
+  for (const { target } of targets) broken.add(target);
+  await assert.rejects(provokeAny(provoker, { targets, signal }), { message: "Cannot ping fd00::2: ENETUNREACH" });
+});
+
+test("provokeAny: who is aborted tries no other target", async () => {
+  const stop = new AbortController();
+  let asked = 0;
+  const provoker = {
+    async provoke() {
+      asked++;
+      stop.abort();
+      throw stop.signal.reason;
+    },
+  };
+  const targets = ["10.99.0.2", "10.99.0.3"].map((target) => ({ family: "ipv4" as const, target }));
+  await assert.rejects(provokeAny(provoker, { targets, signal: stop.signal }), { name: "AbortError" });
+  assert.equal(asked, 1);
 });

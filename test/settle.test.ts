@@ -29,6 +29,8 @@ function start({ peers: count = 1, delayMs = 0 }: StartOptions = {}) {
   const calls = { reads: 0, writes: [] as (readonly PeerEndpoint[])[] };
   const provoked: string[] = [];
   const answered: string[] = [];
+  const addresses: string[] = [];
+  const unsendable = new Set<string>();
   const wireguard = {
     error: undefined as unknown,
     writeError: undefined as unknown,
@@ -37,7 +39,9 @@ function start({ peers: count = 1, delayMs = 0 }: StartOptions = {}) {
       if (delayMs > 0) await clock.sleep(delayMs);
       if (wireguard.error) throw wireguard.error;
       const present = configs.flatMap((config, index) =>
-        missing.has(index) ? [] : [createPeerReading(config, readings.get(index))],
+        missing.has(index)
+          ? []
+          : [createPeerReading(config, { allowedIps: [`10.99.0.${index + 2}/32`], ...readings.get(index) })],
       );
       return { ...device, peers: present };
     },
@@ -55,9 +59,11 @@ function start({ peers: count = 1, delayMs = 0 }: StartOptions = {}) {
     provoker: {
       async provoke({ target }) {
         provoked.push(target);
+        if (unsendable.has(target)) throw new StunmeshError("SYSTEM_CALL_FAILED", "Cannot send: ENETUNREACH");
         return 12;
       },
     },
+    hostAddresses: () => ({ tunnel: addresses, all: addresses }),
     own: () => undefined,
     clock,
     log,
@@ -73,7 +79,22 @@ function start({ peers: count = 1, delayMs = 0 }: StartOptions = {}) {
     await clock.advance(delayMs * 2 + 10);
     return settling;
   }
-  return { clock, log, stop, peers, readings, missing, calls, provoked, answered, wireguard, settler, settle };
+  return {
+    clock,
+    log,
+    stop,
+    peers,
+    readings,
+    missing,
+    calls,
+    provoked,
+    answered,
+    addresses,
+    unsendable,
+    wireguard,
+    settler,
+    settle,
+  };
 }
 
 const alive = (): Partial<WireGuardPeer> => ({ latestHandshakeMs: Date.UTC(2026, 10, 1), endpoint: at(7) });
@@ -222,4 +243,44 @@ test("settle rejects when aborted, also while it waits for others", async () => 
   await assert.rejects(settling, { name: "AbortError" });
   assert.equal(calls.reads, 0);
   assert.equal(clock.sleeping, 0);
+});
+
+test("the packet that opens the tunnel goes to no address of this host, and by another way when it cannot be sent", async () => {
+  const { settle, readings, provoked, addresses, unsendable } = start();
+  addresses.push("10.99.0.1");
+  readings.set(0, { allowedIps: ["10.99.0.0/24"] });
+  await settle();
+  assert.deepEqual(provoked.splice(0), ["10.99.0.2"]);
+  readings.set(0, { allowedIps: ["::/0", "0.0.0.0/0"] });
+  await settle();
+  assert.deepEqual(provoked.splice(0), ["192.0.2.1"]);
+  readings.set(0, { allowedIps: ["10.99.0.7/32", "fd00::/64"] });
+  unsendable.add("10.99.0.7");
+  await settle();
+  assert.deepEqual(provoked, ["10.99.0.7", "fd00::1"]);
+});
+
+test("an answer counts when WireGuard has received something; else another address is pinged", async () => {
+  const { settle, readings, settler, peers, provoked, log, clock } = start();
+  const allowedIps = ["10.99.0.0/24", "10.98.0.0/24"];
+  const look = (receivedBytes: number) => {
+    const reading = { endpoint: at(1_000), allowedIps, receivedBytes };
+    readings.set(0, reading);
+    settler.observe(createReading([createPeerReading(peers[0]!.config, reading)]), peers);
+  };
+  look(100);
+  await settle();
+  assert.deepEqual(provoked.splice(0), ["10.99.0.1"]);
+  look(100);
+  assert.equal(log.find("answer, but not through the tunnel", "debug").length, 0);
+  await clock.advance(1_000);
+  look(100);
+  assert.equal(log.find("answer, but not through the tunnel", "debug").length, 1);
+  assert.equal(log.find("answer through the tunnel", "debug").length, 0);
+  await settle();
+  assert.deepEqual(provoked.splice(0), ["10.98.0.1"]);
+  look(228);
+  assert.equal(log.find("answer through the tunnel", "debug").length, 1);
+  await settle();
+  assert.deepEqual(provoked, ["10.99.0.1"]);
 });

@@ -3,7 +3,7 @@ import { formatTransportAddress } from "../address.ts";
 import { systemClock } from "../clock.ts";
 import { type Cycle, createCycle, type RefreshRequest } from "../cycle.ts";
 import { describeError, type ErrorCode, errorCode, errorKinds, isAbort } from "../errors.ts";
-import type { InterfaceLoopDeps } from "../interface-loop.ts";
+import type { InterfaceLoopDeps } from "../interface-loop-types.ts";
 import { openParts } from "../parts.ts";
 import type { PeerState } from "../peer-state.ts";
 import { printable, printableJson } from "../printable.ts";

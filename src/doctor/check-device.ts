@@ -1,7 +1,7 @@
 /** Checks of a WireGuard interface against its configuration. Pure. */
-import { parseIp } from "../address.ts";
+import { formatIp, parseIp } from "../address.ts";
+import { ownerOf } from "../allowed-ips.ts";
 import { noKeepalive, notOnDevice } from "../causes.ts";
-import type { WireGuardPeer } from "../wg/types.ts";
 import { networkChecks } from "./check-network.ts";
 import type { DeviceFacts } from "./facts.ts";
 import type { Check, Finding } from "./finding.ts";
@@ -133,9 +133,14 @@ function checkPingTargets(facts: DeviceFacts): readonly Finding[] {
     if (target === undefined) return [];
     const check = "ping-target";
     if (ip) {
-      const owner = ownerOf(ip, facts.device?.peers ?? []);
-      if (owner !== onDevice) {
-        const where = owner ? "belongs to the allowed IPs of another peer" : "is in no peer's allowed IPs";
+      const owner = facts.device && ownerOf(facts.device, ip);
+      const isOwn = facts.ownAddresses.includes(formatIp(ip));
+      if (isOwn || owner !== onDevice) {
+        const where = isOwn
+          ? "is an address of this host"
+          : owner
+            ? "belongs to the allowed IPs of another peer"
+            : "is in no peer's allowed IPs";
         const hint = "ping an address of the peer, or correct AllowedIPs";
         return [{ level: "fail", check, subject, text: `the ping target ${target} ${where}`, hint }];
       }
@@ -146,31 +151,5 @@ function checkPingTargets(facts: DeviceFacts): readonly Finding[] {
       return [{ level: "ok", check, subject, text: `${target} answers through the tunnel in ${rttMs.toFixed(1)} ms` }];
     }
     return [{ level: "warn", check, subject, text: `${target} does not answer through the tunnel` }];
-  });
-}
-
-/** The peer WireGuard would send a packet for `ip` to: the one with the longest prefix. */
-function ownerOf(ip: Uint8Array, peers: readonly WireGuardPeer[]): WireGuardPeer | undefined {
-  let best: { readonly peer: WireGuardPeer; readonly length: number } | undefined;
-  for (const peer of peers) {
-    for (const text of peer.allowedIps) {
-      const [host = "", bits = ""] = text.split("/");
-      const network = parseIp(host);
-      const length = Number(bits);
-      if (!network || network.length !== ip.length || !hasPrefix(ip, { network, length })) continue;
-      if (!best || length > best.length) best = { peer, length };
-    }
-  }
-  return best?.peer;
-}
-
-function hasPrefix(
-  ip: Uint8Array,
-  { network, length }: { readonly network: Uint8Array; readonly length: number },
-): boolean {
-  return ip.every((byte, index) => {
-    const bits = Math.min(8, Math.max(0, length - index * 8));
-    const mask = (0xff << (8 - bits)) & 0xff;
-    return (byte & mask) === ((network[index] ?? 0) & mask);
   });
 }

@@ -46,6 +46,8 @@ export interface DeviceFacts {
   readonly throughTunnel: readonly string[];
   /** Strict (1) on the uplink, and marks are not looked at; undefined when not known. */
   readonly isReversePathStrict: boolean | undefined;
+  /** Of all interfaces of this host. */
+  readonly ownAddresses: readonly string[];
   /** What pinging said, by peer name: a round-trip time, or undefined = no answer. Only where it is configured. */
   readonly pings: ReadonlyMap<string, number | undefined>;
   readonly nowMs: number;

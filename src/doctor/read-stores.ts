@@ -5,7 +5,7 @@ import type { PeerConfig, PluginConfig } from "../config/types.ts";
 import { withDeadline } from "../deadline.ts";
 import { describeError, errorCode, isAbort } from "../errors.ts";
 import type { NamedStore } from "../exchange.ts";
-import { addressesOf } from "../parts.ts";
+import { addressesOf } from "../host-addresses.ts";
 import { checkFresh, openOwnRecord, openRecord, type PeerRecord, storageKey } from "../record.ts";
 import type { SequenceMarks } from "../sequence.ts";
 import type { WireGuardDevice } from "../wg/types.ts";

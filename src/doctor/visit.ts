@@ -2,7 +2,7 @@
  * A visit to one interface: gathers everything about it, without judging anything. What does not depend on something else
  * is gathered at the same time; every wait has a deadline.
  */
-import { parseIp, type TransportAddress, transportAddress } from "../address.ts";
+import { formatIp, parseIp, type TransportAddress, transportAddress } from "../address.ts";
 import type { Clock } from "../clock.ts";
 import type { Config, InterfaceConfig, PeerConfig } from "../config/types.ts";
 import { withDeadline } from "../deadline.ts";
@@ -127,16 +127,17 @@ async function lookAtDevice(
   config: InterfaceConfig,
   { options, readDevice, state }: LookOptions,
 ): Promise<DeviceFacts> {
-  const { clock } = options;
+  const { parts, clock } = options;
   const servedBy = await readServedBy(state);
-  const base = { config, servedBy, pings: new Map(), nowMs: clock.now() };
+  const ownAddresses = parts.forInterface(config).hostAddresses().all;
+  const base = { config, servedBy, ownAddresses, pings: new Map(), nowMs: clock.now() };
   try {
     const device = await readDevice();
     const servers = await locateServers(config, { options, device });
     const endpoints = device.peers.flatMap(({ endpoint }) => endpoint ?? []);
     const [network, pings] = await Promise.all([
       readNetwork(device.name, [...servers, ...endpoints]),
-      pingAll(config, { options, device }),
+      pingAll(config, { options, device, ownAddresses }),
     ]);
     return { ...base, device, failure: undefined, ...network, pings };
   } catch (error) {
@@ -170,12 +171,21 @@ async function locateServers(
 
 async function pingAll(
   config: InterfaceConfig,
-  { options, device }: { readonly options: VisitOptions; readonly device: WireGuardDevice },
+  {
+    options,
+    device,
+    ownAddresses,
+  }: {
+    readonly options: VisitOptions;
+    readonly device: WireGuardDevice;
+    readonly ownAddresses: readonly string[];
+  },
 ): Promise<ReadonlyMap<string, number | undefined>> {
   const { parts, signal } = options;
   const pinged = config.peers.map(async ({ name, ping }) => {
     const ip = ping && parseIp(ping.target);
-    if (!ip) return [];
+    // This host would answer itself.
+    if (!ip || ownAddresses.includes(formatIp(ip))) return [];
     const family = ip.length === 4 ? "ipv4" : "ipv6";
     try {
       const pinger = await parts.platform.openPinger({ family, interface: device.name, fib: config.fib });

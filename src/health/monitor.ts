@@ -45,6 +45,10 @@ export interface HealthMonitorOptions {
     signal: AbortSignal,
   ): Promise<number | undefined>;
   isProbeable(name: string): boolean;
+  /** Its answer would say something about the tunnel. What is not pinged has no verdict. */
+  isTarget(name: string, target: string): boolean;
+  /** A probe that began then was answered. */
+  onAnswer(name: string, askedAtMs: number): void;
   /** A probe was lost for the first time. */
   onMiss(name: string): void;
   onVerdict(name: string, health: Health): void;
@@ -77,12 +81,18 @@ export function startHealthMonitor(
   const healths = new Map<string, Health>();
   const wakes = new Map<string, Wake>(targets.map(({ name }) => [name, createWake(clock)]));
 
-  /** One probe, counted. Resolves with whether it was answered. A request that cannot be sent is a lost one. */
+  /** One probe, counted. Resolves with false when it was lost. A request that cannot be sent is a lost one. */
   async function probe(target: PingTarget): Promise<boolean> {
     const { name, timeoutMs } = target;
     let rttMs: number | undefined;
+    let askedAtMs = clock.monotonic();
     try {
       const address = await target.resolve(signal);
+      if (address && !options.isTarget(name, address.target)) {
+        healths.delete(name);
+        return true;
+      }
+      askedAtMs = clock.monotonic();
       if (address) rttMs = await options.ping({ ...address, timeoutMs }, signal);
     } catch (error) {
       if (isAbort(error)) throw error;
@@ -91,6 +101,7 @@ export function startHealthMonitor(
     const before = healths.get(name) ?? createHealth(clock.monotonic());
     const after = afterProbe(before, rttMs, clock.monotonic());
     healths.set(name, after);
+    if (rttMs !== undefined) options.onAnswer(name, askedAtMs);
     if (after.misses === 1) options.onMiss(name);
     if (after.verdict !== before.verdict) options.onVerdict(name, after);
     return rttMs !== undefined;

@@ -88,6 +88,10 @@ test("ping-target: goes to its peer by the longest prefix, or to another, or to 
   assert.match(pingedAt("10.99.0.100", ["10.99.0.0/24"]), /^warn/);
   assert.match(pingedAt("10.98.0.1"), /^fail: .* is in no peer's allowed IPs$/);
   assert.match(pingedAt("fd99::3"), /another peer$/);
+  assert.match(
+    pingedAt("10.99.0.1", ["10.99.0.0/24"]),
+    /^fail: the ping target 10\.99\.0\.1 is an address of this host$/,
+  );
 });
 
 test("mtu: tunnel and overhead against the uplink, by the family outside", () => {

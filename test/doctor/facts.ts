@@ -111,6 +111,7 @@ export function createDevice(
     uplink: { name: "eth0", mtu: 1500 },
     throughTunnel: [],
     isReversePathStrict: false,
+    ownAddresses: ["10.99.0.1"],
     pings: new Map(),
     nowMs: NOW_MS,
     ...some,

@@ -2,7 +2,7 @@
 import { createClaims } from "../../src/claims.ts";
 import type { Config, InterfaceConfig } from "../../src/config/types.ts";
 import { type DaemonDeps, startDaemon } from "../../src/daemon.ts";
-import type { InterfaceLoopDeps } from "../../src/interface-loop.ts";
+import type { InterfaceLoopDeps } from "../../src/interface-loop-types.ts";
 import type { NetworkChange, Platform } from "../../src/platform/types.ts";
 import { createFakeClock } from "./clock.ts";
 import { createPeerConfig } from "./device.ts";
@@ -53,6 +53,7 @@ export async function startFakeDaemon({ directory, parts: otherParts }: FakeDaem
       config: one,
       wireguard: host.wireguard,
       provoker: host.provoker,
+      hostAddresses: () => ({ tunnel: [], all: [] }),
       async discover(_device, { family }) {
         seen.discoveries.set(one.name, (seen.discoveries.get(one.name) ?? 0) + 1);
         return { address: host.address[family]!, server: "198.51.100.10:3478", rttMs: 1 };

@@ -22,8 +22,12 @@ const ANSWER_TIMEOUT_MS = 2_000;
 interface PeerEntry {
   readonly host: Host;
   readonly allowedIp: string;
+  /** Where nobody answers. */
+  readonly otherAllowedIps: string[];
   endpoint?: TransportAddress;
+  /** Wall clock, as WireGuard tells it; its own timers go by the other. */
   latestHandshakeMs?: number;
+  sessionAtMs: number;
   receivedBytes: number;
   initiatedAtMs: number;
   trying: boolean;
@@ -103,7 +107,7 @@ export function createWorld(clock: Clock): World {
   }
 
   function inSession(entry: PeerEntry): boolean {
-    return entry.latestHandshakeMs !== undefined && clock.now() - entry.latestHandshakeMs < 180_000;
+    return entry.latestHandshakeMs !== undefined && clock.monotonic() - entry.sessionAtMs < 180_000;
   }
 
   function handshake(from: Host, to: PeerEntry): boolean {
@@ -111,8 +115,8 @@ export function createWorld(clock: Clock): World {
     to.initiatedAtMs = clock.monotonic();
     const back = to.host.peers.get(from);
     if (!transmit(from, to) || !back || !transmit(to.host, back)) return false;
-    to.latestHandshakeMs = clock.now();
-    back.latestHandshakeMs = clock.now();
+    for (const end of [to, back])
+      Object.assign(end, { latestHandshakeMs: clock.now(), sessionAtMs: clock.monotonic() });
     to.isInitiator = true;
     back.isInitiator = false;
     return true;
@@ -131,7 +135,7 @@ export function createWorld(clock: Clock): World {
 
   /** What sending a packet through the tunnel does: a handshake if one is due, then the packet and its answer. */
   function exchange(from: Host, to: PeerEntry): boolean {
-    const ageMs = clock.now() - (to.latestHandshakeMs ?? Number.NEGATIVE_INFINITY);
+    const ageMs = clock.monotonic() - to.sessionAtMs;
     if (!inSession(to) || (to.isInitiator && ageMs > REKEY_AFTER_MS)) void keepTrying(from, to);
     if (!inSession(to)) return false;
     const back = to.host.peers.get(from);
@@ -151,7 +155,7 @@ export function createWorld(clock: Clock): World {
           publicKey: entry.host.publicKey,
           receivedBytes: entry.receivedBytes,
           sentBytes: 0,
-          allowedIps: [entry.allowedIp],
+          allowedIps: [entry.allowedIp, ...entry.otherAllowedIps],
           persistentKeepalive: host.keepaliveS,
           ...(entry.endpoint && { endpoint: entry.endpoint }),
           ...(entry.latestHandshakeMs !== undefined && { latestHandshakeMs: entry.latestHandshakeMs }),
@@ -190,6 +194,8 @@ export function createWorld(clock: Clock): World {
         async provoke({ target, timeoutMs = ANSWER_TIMEOUT_MS }, signal) {
           const entry = [...host.peers.values()].find(({ allowedIp }) => allowedIp === `${target}/32`);
           await clock.sleep(RTT_MS, signal);
+          const mute = [...host.peers.values()].find(({ otherAllowedIps }) => otherAllowedIps.includes(`${target}/32`));
+          if (mute) exchange(host, mute);
           if (entry && exchange(host, entry)) return RTT_MS;
           await clock.sleep(Math.max(0, timeoutMs - RTT_MS), signal);
           return undefined;
@@ -205,6 +211,8 @@ export function createWorld(clock: Clock): World {
     return {
       host,
       allowedIp,
+      otherAllowedIps: [],
+      sessionAtMs: Number.NEGATIVE_INFINITY,
       receivedBytes: 0,
       initiatedAtMs: Number.NEGATIVE_INFINITY,
       trying: false,

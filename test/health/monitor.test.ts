@@ -10,6 +10,8 @@ function start(t: TestContext, targets: readonly Pick<PingTarget, "name" | "inte
   const stop = new AbortController();
   const lost = new Set<string>();
   const idle = new Set<string>();
+  const elsewhere = new Set<string>();
+  const answers: string[] = [];
   const sent: { readonly name: string; readonly atMs: number }[] = [];
   const verdicts: string[] = [];
   const misses: string[] = [];
@@ -29,6 +31,8 @@ function start(t: TestContext, targets: readonly Pick<PingTarget, "name" | "inte
         return lost.has(target) ? undefined : 5;
       },
       isProbeable: (name) => !idle.has(name),
+      isTarget: (_name, target) => !elsewhere.has(target),
+      onAnswer: (name) => answers.push(name),
       onMiss: (name) => misses.push(name),
       onVerdict: (name, { verdict }) => verdicts.push(`${name} ${verdict}`),
     },
@@ -40,7 +44,7 @@ function start(t: TestContext, targets: readonly Pick<PingTarget, "name" | "inte
     assert.equal(clock.sleeping, 0);
   });
   const timesOf = (name: string) => sent.filter((one) => one.name === name).map(({ atMs }) => atMs);
-  return { clock, monitor, lost, idle, verdicts, misses, timesOf };
+  return { clock, monitor, lost, idle, elsewhere, answers, verdicts, misses, timesOf };
 }
 
 test("every target is probed at its own interval", async (t) => {
@@ -96,4 +100,22 @@ test("untilNextProbe() puts probes on common moments, at their interval", () => 
   assert.equal(next(1_000, 1_003, 30_000), 31_000);
   // After a probe that took longer than its interval the next one comes at once.
   assert.equal(next(1_000, 3_500, 1_000), 3_501);
+});
+
+test("what is not behind the tunnel is not pinged and has no verdict, until it is", async (t) => {
+  const { clock, monitor, elsewhere, answers, timesOf, verdicts, misses } = start(t, [
+    { name: "a", intervalMs: 1_000 },
+  ]);
+  elsewhere.add("a");
+  await clock.advance(5_100);
+  assert.deepEqual(timesOf("a"), []);
+  assert.equal(monitor.health("a"), undefined);
+  elsewhere.delete("a");
+  await clock.advance(1_000);
+  assert.deepEqual(verdicts, ["a up"]);
+  assert.deepEqual(answers, ["a"]);
+  elsewhere.add("a");
+  await clock.advance(5_000);
+  assert.equal(monitor.health("a"), undefined);
+  assert.deepEqual(misses, []);
 });

@@ -94,6 +94,7 @@ function start(host: Host, peer: Host): Promise<void> {
       },
       wireguard: host.wireguard,
       provoker: host.provoker,
+      hostAddresses: () => ({ tunnel: [], all: [] }),
       async discover(_device, { family }) {
         const address = host.address[family];
         if (!address) throw new RangeError("the world gives every host both families");
