@@ -6,7 +6,8 @@
  * Spec: YAML 1.2.2, https://yaml.org/spec/1.2.2/; merge keys: https://yaml.org/type/merge.html
  */
 import { Composer, type Document, Lexer, LineCounter, Parser, type YAMLError } from "yaml";
-import { configError, type FileError, type Locate, type Position } from "./report.ts";
+import { hintIn, hintNear } from "./lookalikes.ts";
+import { type ConfigPath, configError, type FileError, type Locate, type Position } from "./report.ts";
 import { createTree } from "./tree.ts";
 
 export const MAX_CONFIG_BYTES = 1024 * 1024;
@@ -21,6 +22,10 @@ interface ConfigDocument {
   /** The root: a mapping, empty when the file is. Mappings are plain objects, and no two places share one. */
   readonly root: Readonly<Record<string, unknown>>;
   readonly locate: Locate;
+  /** How the number or the boolean at a path was written. */
+  readonly textAt: (path: ConfigPath) => string | undefined;
+  /** What cannot be seen about the key or value at a place, to be put behind a message; mostly empty. */
+  readonly hintAt: (position: Position) => string;
 }
 
 /**
@@ -40,8 +45,11 @@ export function parseDocument(text: string, file: string): ConfigDocument {
 
   const documents = composeDocuments(source, fail);
   const [document] = documents;
-  for (const error of [...(document?.errors ?? []), ...(document?.warnings ?? [])])
-    fail(error.pos[0], explain(error).slice(0, 200));
+  const sourceLines = source.split("\n");
+  for (const error of [...(document?.errors ?? []), ...(document?.warnings ?? [])]) {
+    const { line } = positionAt(lines, error.pos[0]);
+    fail(error.pos[0], `${explain(error).slice(0, 200)}${hintNear({ lines: sourceLines, line })}`);
+  }
   const second = documents[1];
   if (second) fail(second.range[0], "a second document begins here: a configuration is one document");
   if (errors.length > 0 || !document) throw configError(file, errors);
@@ -50,7 +58,12 @@ export function parseDocument(text: string, file: string): ConfigDocument {
   const { root } = tree;
   if (errors.length === 0 && !isMapping(root)) fail(0, "the file must be a mapping (key: value), not a list or a text");
   if (errors.length > 0 || !isMapping(root)) throw configError(file, errors);
-  return { root, locate: (path, part) => positionAt(lines, tree.offsetOf(path, part)) };
+  return {
+    root,
+    locate: (path, part) => positionAt(lines, tree.offsetOf(path, part)),
+    textAt: tree.textAt,
+    hintAt: (position) => hintIn({ lines: sourceLines, ...position }),
+  };
 }
 
 /** True for what a YAML mapping becomes. */

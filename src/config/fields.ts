@@ -7,6 +7,7 @@
  */
 import * as z from "zod";
 import { parseIp } from "../address.ts";
+import { HOME_PATH_PROBLEM, isHomePath } from "../home-path.ts";
 import { durationPattern, parseDuration } from "./duration.ts";
 import { quoteValue } from "./report.ts";
 
@@ -132,7 +133,7 @@ export function hostField() {
 
 /** An absolute path; an empty text is none. */
 export function pathField() {
-  const error = wanted("an absolute path, such as /var/lib/stunmesh-ts");
+  const error = wantedPath("an absolute path, such as /var/lib/stunmesh-ts");
   return z.preprocess(
     (value) => (value === "" ? undefined : value),
     z
@@ -144,7 +145,7 @@ export function pathField() {
 
 /** An absolute path that fits the address of a Unix socket, or "off"; an empty text is none. */
 export function socketField() {
-  const error = wanted("an absolute path of at most 90 characters, such as /run/stunmesh-ts/control.sock, or off");
+  const error = wantedPath("an absolute path of at most 90 characters, such as /run/stunmesh-ts/control.sock, or off");
   return z.preprocess(
     (value) => (value === "" ? undefined : toBoolean(value) === false ? "off" : value),
     z
@@ -168,6 +169,11 @@ export function isHost(text: string): boolean {
 export function wanted(what: string) {
   return ({ input }: { readonly input?: unknown }) =>
     input === undefined ? `missing: ${what} wanted` : `${quoteValue(input)} is not ${what}`;
+}
+
+function wantedPath(what: string) {
+  return ({ input }: { readonly input?: unknown }) =>
+    typeof input === "string" && isHomePath(input) ? HOME_PATH_PROBLEM : wanted(what)({ input });
 }
 
 function durationProblem(text: string): string {

@@ -3,6 +3,7 @@
  * file says for all; an empty list there is no program.
  */
 import * as z from "zod";
+import { HOME_PATH_PROBLEM, isHomePath } from "../home-path.ts";
 import { isMapping } from "./document.ts";
 import { durationField, wanted } from "./fields.ts";
 import { explainUnknownKey } from "./keys.ts";
@@ -17,7 +18,9 @@ const args = z.array(argument);
 
 /** The keys are those of the plugin `exec`. */
 const hookMapping = z.strictObject({
-  command: argument.refine((text) => text !== "", { error: "must not be empty" }),
+  command: argument
+    .refine((text) => text !== "", { error: "must not be empty" })
+    .refine((text) => !isHomePath(text), { error: HOME_PATH_PROBLEM }),
   args: args.default([]),
   timeout: durationField().prefault("30s"),
 });

@@ -5,6 +5,7 @@
  * Names of interfaces, peers and plugins are the user's own: they stay as they are.
  */
 import * as z from "zod";
+import { asWritten, type TextAt, unwrap } from "./as-written.ts";
 import { isMapping } from "./document.ts";
 import { type ConfigPath, quoteValue, type Report } from "./report.ts";
 import { suggestSpelling } from "./spelling.ts";
@@ -12,19 +13,20 @@ import { suggestSpelling } from "./spelling.ts";
 interface KeyContext {
   readonly path: ConfigPath;
   readonly report: Report;
+  readonly textAt: TextAt;
   /** Keys that belong here but were taken out before: only to be suggested. */
   readonly alsoKnown?: readonly string[];
 }
 
 /**
- * A copy of `value` with exactly the keys that `schema` knows. Follows objects and records, also behind defaults and
- * transforms; other kinds of schema (unions, lists) get their value as it is.
+ * A copy of `value` with exactly the keys that `schema` knows, and with texts where texts are wanted. Follows objects and
+ * records, also behind defaults and transforms; other kinds of schema (unions, lists) get their value as it was written.
  */
 export function cleanKeys(value: unknown, schema: z.core.$ZodType, at: KeyContext): unknown {
   const target = unwrap(schema);
-  if (!isMapping(value)) return value;
+  if (!isMapping(value)) return asWritten(value, target, at);
   if (target instanceof z.ZodObject) return cleanObject(value, target, at);
-  if (!(target instanceof z.ZodRecord)) return value;
+  if (!(target instanceof z.ZodRecord)) return asWritten(value, target, at);
   const { valueType } = target;
   const takesMapping = unwrap(valueType) instanceof z.ZodObject;
   const cleaned: Record<string, unknown> = {};
@@ -38,7 +40,7 @@ export function cleanKeys(value: unknown, schema: z.core.$ZodType, at: KeyContex
 function cleanObject(
   value: Readonly<Record<string, unknown>>,
   schema: z.ZodObject,
-  { path, report, alsoKnown = [] }: KeyContext,
+  { path, report, textAt, alsoKnown = [] }: KeyContext,
 ): Record<string, unknown> {
   const { shape } = schema;
   const known = Object.keys(shape);
@@ -54,7 +56,7 @@ function cleanObject(
       report.error(keyPath, `given twice: "${name}" is also there in another spelling`, { part: "key" });
     } else if (entry !== null) {
       const inner = shape[name];
-      cleaned[name] = inner ? cleanKeys(entry, inner, { path: keyPath, report }) : entry;
+      cleaned[name] = inner ? cleanKeys(entry, inner, { path: keyPath, report, textAt }) : entry;
     }
   }
   return cleaned;
@@ -66,19 +68,4 @@ export function explainUnknownKey(key: string, known: readonly string[]): string
   const shown = quoteValue(key);
   if (suggestion !== undefined) return `unknown key ${shown}: did you mean "${suggestion}"?`;
   return `unknown key ${shown}${known.length === 0 ? "" : `: known here: ${known.join(", ")}`}`;
-}
-
-/** The schema that decides about the keys, behind wrappers such as defaults, preprocessing and transforms. */
-function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
-  if (
-    schema instanceof z.ZodOptional ||
-    schema instanceof z.ZodNullable ||
-    schema instanceof z.ZodDefault ||
-    schema instanceof z.ZodPrefault ||
-    schema instanceof z.ZodReadonly
-  ) {
-    return unwrap(schema.unwrap());
-  }
-  if (schema instanceof z.ZodPipe) return unwrap(schema.in instanceof z.ZodTransform ? schema.out : schema.in);
-  return schema;
 }

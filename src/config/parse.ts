@@ -41,15 +41,20 @@ export async function parseConfig(text: string, options: ParseOptions): Promise<
     readableByOthers = false,
     writableByAll = false,
   } = options;
-  const { root, locate } = parseDocument(text, path);
-  const report = createReport({ file: path, locate, lenient });
+  const { root, locate, textAt, hintAt } = parseDocument(text, path);
+  const report = createReport({ file: path, locate, hintAt, lenient });
 
-  const cleaned = cleanKeys(root, fileSchema, { path: [], report });
+  const cleaned = cleanKeys(root, fileSchema, { path: [], report, textAt });
   const tree = typeof cleaned === "object" && cleaned !== null ? { ...cleaned } : {};
   const file = fileSchema.safeParse(tree);
   if (!file.success) reportIssues(file.error.issues, { report, base: [], value: tree });
   const { plugins } = tree as { readonly plugins?: unknown };
-  const { choices, literalSecrets } = await readPluginOptions(plugins, { pluginSchemas, resolveSecret, report });
+  const { choices, literalSecrets } = await readPluginOptions(plugins, {
+    pluginSchemas,
+    resolveSecret,
+    report,
+    textAt,
+  });
   checkReferences(tree, report);
   report.throwErrors();
   if (!file.success) throw file.error;
@@ -61,6 +66,13 @@ export async function parseConfig(text: string, options: ParseOptions): Promise<
     report.warn(
       [],
       "everybody may write to this file, and have programs run with the rights of this one: chmod 600 it",
+    );
+  }
+  const proxied = Object.entries(file.data.interfaces).find(([, { proxy }]) => proxy?.enabled);
+  if (proxied) {
+    report.warn(
+      ["interfaces", proxied[0], "proxy", "enabled"],
+      "there is no proxy mode here, and none is needed: this program asks the STUN server from WireGuard's own port, and WireGuard sends its packets itself",
     );
   }
   const [secret] = literalSecrets;

@@ -6,6 +6,7 @@
  */
 import type * as z from "zod";
 import { StunmeshError } from "../errors.ts";
+import { type TextAt, writtenReferences } from "./as-written.ts";
 import { isMapping } from "./document.ts";
 import { reportIssues } from "./issues.ts";
 import { cleanKeys } from "./keys.ts";
@@ -29,6 +30,7 @@ interface PluginContext {
   readonly pluginSchemas: PluginSchemas;
   readonly resolveSecret: ResolveSecret;
   readonly report: Report;
+  readonly textAt: TextAt;
 }
 
 interface PluginOptions {
@@ -49,7 +51,11 @@ export async function readPluginOptions(plugins: unknown, context: PluginContext
   for (const [name, block] of isMapping(plugins) ? Object.entries(plugins) : []) {
     if (!isMapping(block)) continue;
     const path = ["plugins", name];
-    const own = Object.fromEntries(Object.entries(block).filter(([key]) => !commonKeys.has(key)));
+    const own = Object.fromEntries(
+      Object.entries(block)
+        .filter(([key]) => !commonKeys.has(key))
+        .map(([key, value]) => [key, writtenReferences(value, { path: [...path, key], textAt: context.textAt })]),
+    );
     for (const literal of findLiteralSecrets(own, path)) literalSecrets.push(literal);
     const kind = selectKind(block, { ...context, path });
     if (kind === undefined) continue;
@@ -101,7 +107,7 @@ async function readOptions(
     readonly path: ConfigPath;
   },
 ): Promise<{ readonly value: unknown } | undefined> {
-  const { pluginSchemas, resolveSecret, report, kind, path } = context;
+  const { pluginSchemas, resolveSecret, report, textAt, kind, path } = context;
   const schema = pluginSchemas[kind];
   if (!schema) return undefined;
   let isComplete = true;
@@ -114,7 +120,7 @@ async function readOptions(
       report.error(secretPath, message, { code: error instanceof StunmeshError ? error.code : "SECRET_UNREADABLE" });
     },
   });
-  const cleaned = cleanKeys(options, schema, { path, report, alsoKnown: [...commonKeys] });
+  const cleaned = cleanKeys(options, schema, { path, report, textAt, alsoKnown: [...commonKeys] });
   const result = schema.safeParse(cleaned);
   if (result.success) return { value: result.data };
   // An option whose secret could not be read is an empty text here: what its schema says about that helps nobody.

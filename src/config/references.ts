@@ -62,13 +62,13 @@ function createPluginNames(names: readonly string[]): PluginNames {
   let compared = 0;
   return {
     all: new Set(names),
-    listed: `${names.slice(0, MAX_LISTED).join(", ")}${more}`,
+    listed: `${names.slice(0, MAX_LISTED).map(showName).join(", ")}${more}`,
     hint(unknown) {
       const known = hints.get(unknown);
       if (known !== undefined) return known;
       compared += names.length;
       const suggestion = compared > MAX_COMPARED ? undefined : suggestSpelling(unknown, names);
-      const hint = suggestion === undefined ? "" : `, did you mean "${suggestion}"?`;
+      const hint = suggestion === undefined ? "" : `, did you mean ${quoteValue(suggestion)}?`;
       hints.set(unknown, hint);
       return hint;
     },
@@ -94,8 +94,12 @@ function checkPlugin(peer: Mapping, { path, plugins, report }: PeerContext): voi
 
 /** What stands under `plugin` as a list; an empty text is as good as none. */
 function pluginNames(plugin: unknown): readonly unknown[] {
-  const list = Array.isArray(plugin) ? plugin : plugin === undefined || plugin === "" ? [] : [plugin];
-  return list.map((name: unknown) => (typeof name === "number" ? String(name) : name));
+  return Array.isArray(plugin) ? plugin : plugin === undefined || plugin === "" ? [] : [plugin];
+}
+
+/** A name as it is, unless there is something in it that cannot be seen. */
+function showName(name: string): string {
+  return quoteValue(name) === `"${name}"` ? name : quoteValue(name);
 }
 
 function reportUnknown(named: string, { path: pluginPath, plugins, report }: PeerContext): void {

@@ -40,28 +40,35 @@ interface ReportOptions {
   /** The name of the file, for messages. */
   readonly file: string;
   readonly locate: Locate;
+  /** What cannot be seen about the key or value at a place, to be put behind a message. */
+  readonly hintAt?: (position: Position) => string;
   /** Unknown keys are warnings. */
   readonly lenient: boolean;
 }
 
 /** Makes an empty report. */
-export function createReport({ file, locate, lenient }: ReportOptions): Report {
+export function createReport({ file, locate, hintAt = () => "", lenient }: ReportOptions): Report {
   const errors: FileError[] = [];
   const warnings: ConfigWarning[] = [];
 
   function addWarning(path: ConfigPath, text: string, part: "key" | "value") {
     const position = locate(path, part);
-    warnings.push({ text: formatLine(file, position, withPath(path, text)), position });
+    warnings.push({ text: formatLine(file, position, `${withPath(path, text)}${hintAt(position)}`), position });
+  }
+
+  function addError(path: ConfigPath, text: string, { part, code }: { part: "key" | "value"; code: ErrorCode }) {
+    const position = locate(path, part);
+    errors.push({ position, text: `${withPath(path, text)}${hintAt(position)}`, code });
   }
 
   return {
     warnings,
     error(path, text, { part = "value", code = "CONFIG_INVALID" } = {}) {
-      errors.push({ position: locate(path, part), text: withPath(path, text), code });
+      addError(path, text, { part, code });
     },
     unknownKey(path, text) {
       if (lenient) addWarning(path, text, "key");
-      else errors.push({ position: locate(path, "key"), text: withPath(path, text), code: "CONFIG_INVALID" });
+      else addError(path, text, { part: "key", code: "CONFIG_INVALID" });
     },
     warn: (path, text) => addWarning(path, text, "key"),
     throwErrors() {
@@ -99,8 +106,9 @@ export function quoteValue(value: unknown): string {
   if (typeof value === "number" || typeof value === "boolean") return String(value);
   if (typeof value !== "string") return kindOf(value);
   const quoted = JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value);
-  // JSON escapes the control characters below U+0020 only; a file can make the others with "\x9b".
-  return quoted.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`);
+  // JSON escapes the control characters below U+0020 only; a file can make the others with "\x9b". A blank that is not the
+  // plain one looks like it, or like nothing.
+  return quoted.replace(/(?! )[\p{C}\p{Z}]/gu, (char) => `\\u{${char.codePointAt(0)?.toString(16)}}`);
 }
 
 /** What kind of value this is, in words, without showing it. */

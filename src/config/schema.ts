@@ -6,6 +6,7 @@
  * and a plugin's `timeout` and `concurrency`, are this program's own. What plugins add to their blocks is in their own schemas.
  */
 import * as z from "zod";
+import { isMapping } from "./document.ts";
 import {
   booleanField,
   choiceField,
@@ -18,7 +19,6 @@ import {
   socketField,
   textField,
   textListField,
-  toBoolean,
 } from "./fields.ts";
 import { hooksBlock } from "./hooks.ts";
 import { listenField } from "./listen.ts";
@@ -31,25 +31,20 @@ z.config({ jitless: true });
 /** zerolog's names, and the one of this program that zerolog calls "disabled". */
 const levelNames = ["trace", "debug", "info", "warn", "error", "fatal", "panic", "disabled", "silent"] as const;
 
-/** zerolog's numbers for its levels; 6 is its "no level". */
-const numericLevels: ReadonlyMap<unknown, (typeof levelNames)[number]> = new Map([
-  ["-1", "trace"],
-  ["0", "debug"],
-  ["1", "info"],
-  ["2", "warn"],
-  ["3", "error"],
-  ["4", "fatal"],
-  ["5", "panic"],
-  ["6", "disabled"],
-  ["7", "disabled"],
-] as const);
+/** By zerolog's numbers, from 0 up; what is below 0 is "trace". 6 is its "no level", and nothing is logged from 7 up. */
+const numericLevels = ["debug", "info", "warn", "error", "fatal", "panic", "disabled"] as const;
+
+/** The level that a number stands for: zerolog takes any from -128 to 127. */
+function nameOfLevel(level: unknown): (typeof levelNames)[number] | undefined {
+  if (typeof level !== "number" && !(typeof level === "string" && /^[+-]?\d{1,3}$/.test(level))) return undefined;
+  const number = Number(level);
+  if (!Number.isInteger(number) || number < -128 || number > 127) return undefined;
+  return number < 0 ? "trace" : (numericLevels[number] ?? "disabled");
+}
 
 const log = z.strictObject({
   level: z
-    .preprocess(
-      (level) => numericLevels.get(typeof level === "number" ? String(level) : level) ?? level,
-      choiceField(levelNames, { empty: "info", ignoreCase: true }),
-    )
+    .preprocess((level) => nameOfLevel(level) ?? level, choiceField(levelNames, { empty: "info", ignoreCase: true }))
     .transform((level) => (level === "panic" ? "fatal" : level === "disabled" ? "silent" : level))
     .prefault("info")
     .meta({ description: "What is logged, from this level up" }),
@@ -124,18 +119,8 @@ const peer = z.strictObject({
 });
 
 const proxy = z.strictObject({
-  enabled: z
-    .preprocess(
-      toBoolean,
-      z.literal(false, {
-        error: ({ input }) =>
-          input === true
-            ? "this program relays no traffic, and needs no proxy: it asks the STUN server from WireGuard's own port and leaves the packets to WireGuard. Remove it, or set it to false"
-            : "must be false",
-      }),
-    )
-    .optional()
-    .meta({ description: "Only false: this program relays no traffic" }),
+  // A warning says what happens instead (parse.ts).
+  enabled: booleanField().optional().meta({ description: "Not used: this program relays no traffic" }),
   listen: integerField({ min: 0, max: 65535 }).optional().meta({ description: "Not used" }),
   fib: integerField({ min: 0, max: 65535 })
     .optional()
@@ -172,6 +157,16 @@ export const pluginBlock = z.looseObject({
   concurrency: integerField({ min: 1, max: 1024 }).prefault(16).meta({ description: "Calls that may run at once" }),
 });
 
+/**
+ * STUNMESH-go reads a number as the seconds of `timeout` for this one plugin. For the others it stays an error: there
+ * nobody can have meant it.
+ */
+function secondsOfOpendht(block: unknown): unknown {
+  if (!isMapping(block) || typeof block.timeout !== "number") return block;
+  const kind = block.type === "builtin" ? block.name : block.type;
+  return kind === "opendht" && block.timeout > 0 ? { ...block, timeout: `${block.timeout}s` } : block;
+}
+
 /** The whole file. */
 export const fileSchema = z.strictObject({
   refresh_interval: durationField()
@@ -199,7 +194,7 @@ export const fileSchema = z.strictObject({
     .prefault({})
     .meta({ description: "WireGuard interfaces, by their names" }),
   plugins: z
-    .record(nameOf("a plugin"), pluginBlock)
+    .record(nameOf("a plugin"), z.preprocess(secondsOfOpendht, pluginBlock))
     .prefault({})
     .meta({ description: "Stores, by a name of your choice" }),
 });

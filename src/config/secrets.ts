@@ -6,6 +6,7 @@
  */
 import { join, resolve } from "node:path";
 import { StunmeshError } from "../errors.ts";
+import { HOME_PATH_PROBLEM, isHomePath } from "../home-path.ts";
 import { readAtMost } from "./bounded-file.ts";
 import { isMapping } from "./document.ts";
 import type { ConfigPath } from "./report.ts";
@@ -42,6 +43,7 @@ export function createSecretReader({
         what,
         "the environment variable is not set, or empty",
       );
+    if (kind === "file" && isHomePath(name)) throw secretError(what, `the path ${HOME_PATH_PROBLEM}`);
     if (kind === "file")
       return notEmpty(await readSecretFile(resolve(directory, name), what), what, "the file is empty");
     const credentials = env.CREDENTIALS_DIRECTORY;

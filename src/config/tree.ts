@@ -16,11 +16,15 @@ interface Tree {
   readonly root: unknown;
   /** Offset in the text of a key or value, or of the key of the nearest block around a path that does not exist. */
   offsetOf(path: ConfigPath, part: "key" | "value"): number;
+  /** How the number or the boolean at `path` was written; undefined for everything else. */
+  textAt(path: ConfigPath): string | undefined;
 }
 
 interface Place {
   readonly key: number;
   readonly value: number;
+  /** Of a number or a boolean. */
+  readonly text?: string | undefined;
 }
 
 type Places = ReadonlyMap<object, ReadonlyMap<string | number, Place>>;
@@ -54,7 +58,7 @@ export function createTree(document: Document.Parsed, fail: (offset: number, mes
       const itemPlaces = new Map<number, Place>();
       places.set(list, itemPlaces);
       for (const item of node.items) {
-        itemPlaces.set(list.length, { key: startOf(item), value: startOf(item) });
+        itemPlaces.set(list.length, { key: startOf(item), value: startOf(item), text: textOf(item) });
         list.push(convert(item, depth + 1));
       }
       return list;
@@ -80,7 +84,8 @@ export function createTree(document: Document.Parsed, fail: (offset: number, mes
       else if (key === "__proto__") fail(at, '"__proto__" cannot be used as a name');
       else if (Object.hasOwn(mapping, key)) fail(at, `${quoteValue(key)} is given twice in one block`);
       else {
-        entryPlaces.set(key, { key: at, value: pair.value && hasText(pair.value) ? startOf(pair.value) : at });
+        const value = pair.value && hasText(pair.value) ? startOf(pair.value) : at;
+        entryPlaces.set(key, { key: at, value, text: textOf(pair.value) });
         mapping[key] = convert(pair.value, depth + 1);
       }
     }
@@ -109,6 +114,11 @@ export function createTree(document: Document.Parsed, fail: (offset: number, mes
     }
   }
 
+  function textOf(value: Node | null): string | undefined {
+    const node = isAlias(value) ? targets.get(value) : value;
+    return isScalar(node) && ["number", "boolean"].includes(typeof node.value) ? node.source : undefined;
+  }
+
   function keyText(key: Node | null): string | undefined {
     const node = isAlias(key) ? targets.get(key) : key;
     if (!isScalar(node)) return undefined;
@@ -118,7 +128,15 @@ export function createTree(document: Document.Parsed, fail: (offset: number, mes
 
   const root = convert(document.contents, 0) ?? {};
   const spellings: Spellings = new Map();
-  return { root, offsetOf: (path, part) => findOffset({ root, places, spellings }, path, part) };
+  const find = (path: ConfigPath) => findPlace({ root, places, spellings }, path);
+  return {
+    root,
+    offsetOf(path, part) {
+      const { place, block } = find(path);
+      return place ? place[part] : block;
+    },
+    textAt: (path) => find(path).place?.text,
+  };
 }
 
 /** Which node each alias stands for: the last one before it with that anchor. */
@@ -137,24 +155,24 @@ function resolveAliases(document: Document.Parsed): ReadonlyMap<Node, Node> {
   return targets;
 }
 
-function findOffset(
-  tree: { root: unknown; places: Places; spellings: Spellings },
+/** The place of `path`, and the offset of the nearest block around it. */
+function findPlace(
+  tree: { readonly root: unknown; readonly places: Places; readonly spellings: Spellings },
   path: ConfigPath,
-  part: "key" | "value",
-): number {
+): { readonly place?: Place; readonly block: number } {
   let here: unknown = tree.root;
   let block = 0;
   for (const [index, step] of path.entries()) {
-    if (typeof here !== "object" || here === null) return block;
+    if (typeof here !== "object" || here === null) return { block };
     const entries = tree.places.get(here);
     const name = !entries || entries.has(step) ? step : anySpelling(entries, { word: step, known: tree.spellings });
     const place = name === undefined ? undefined : entries?.get(name);
-    if (!place || name === undefined) return block;
-    if (index === path.length - 1) return place[part];
+    if (!place || name === undefined) return { block };
+    if (index === path.length - 1) return { place, block };
     block = place.key;
     here = Reflect.get(here, name);
   }
-  return block;
+  return { block };
 }
 
 /** Keys of a block by their lower-case form; made when the first of them is looked for, because that is an error's business. */

@@ -4,10 +4,11 @@
  *
  * It is bound in a directory of its own that only we can enter, and moved to its place when it is ready.
  */
-import { chmod, chown, link, lstat, mkdir, mkdtemp, readFile, rename, rm, stat, unlink } from "node:fs/promises";
+import { chmod, chown, link, lstat, mkdtemp, readFile, rename, rm, stat, unlink } from "node:fs/promises";
 import { connect, type Server } from "node:net";
 import { dirname, isAbsolute, join } from "node:path";
 import { StunmeshError } from "../errors.ts";
+import { makeDirectory } from "../make-directory.ts";
 
 /** sun_path has 104 bytes on FreeBSD and macOS, 108 on Linux, with the NUL at its end. */
 const MAX_PATH_BYTES = 103;
@@ -40,7 +41,7 @@ export async function bindControlSocket(
 }
 
 async function prepareDirectory(directory: string): Promise<void> {
-  const created = await mkdir(directory, { recursive: true, mode: 0o755 });
+  const created = await makeDirectory(directory, { mode: 0o755 });
   // mkdir() takes the bits of the umask away, which may be all of the group's.
   if (created !== undefined) await chmod(directory, 0o755);
   const { mode, uid } = await stat(directory);

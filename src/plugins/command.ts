@@ -4,13 +4,18 @@
  */
 import * as z from "zod";
 import { StunmeshError } from "../errors.ts";
+import { HOME_PATH_PROBLEM, isHomePath } from "../home-path.ts";
 import { type StoreOperation, storeAction } from "./action.ts";
 import { type ChildResult, runChild } from "./child.ts";
 import { listSecrets, scrub } from "./scrub.ts";
 import type { PluginContext } from "./types.ts";
 
 export const commandSchema = z.strictObject({
-  command: z.string().min(1).describe("Program to run: a path, or a name looked up in PATH. No shell is involved."),
+  command: z
+    .string()
+    .min(1)
+    .refine((path) => !isHomePath(path), HOME_PATH_PROBLEM)
+    .describe("Program to run: a path, or a name looked up in PATH. No shell is involved."),
   args: z
     .array(z.union([z.string(), z.number().transform(String)]))
     .default([])

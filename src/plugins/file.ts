@@ -8,11 +8,13 @@
  */
 import { randomBytes } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, unlink } from "node:fs/promises";
+import { type FileHandle, open, readdir, rename, rm, stat, unlink } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import * as z from "zod";
 import type { Clock } from "../clock.ts";
 import { type ErrorCode, StunmeshError } from "../errors.ts";
+import { HOME_PATH_PROBLEM, isHomePath } from "../home-path.ts";
+import { makeDirectory } from "../make-directory.ts";
 import { storeAction } from "./action.ts";
 import { watchDirectory } from "./file-watch.ts";
 import type { Plugin } from "./types.ts";
@@ -25,7 +27,11 @@ const keyPattern = /^[0-9a-f]{40}$/;
 const temporaryPattern = /^\.[0-9a-f]{40}\.[0-9a-f]{16}\.tmp$/;
 
 const fileSchema = z.strictObject({
-  path: z.string().min(1).describe("Directory that holds one file per key. Created when it is missing."),
+  path: z
+    .string()
+    .min(1)
+    .refine((path) => !isHomePath(path), HOME_PATH_PROBLEM)
+    .describe("Directory that holds one file per key. Created when it is missing."),
 });
 
 export const file: Plugin<typeof fileSchema> = {
@@ -59,7 +65,7 @@ export const file: Plugin<typeof fileSchema> = {
           if (Buffer.byteLength(value) > MAX_VALUE_BYTES) {
             throw new StunmeshError("STORE_FAILED", "a value of more than 64 KiB");
           }
-          await mkdir(directory, { recursive: true, mode: 0o700 });
+          await makeDirectory(directory, { mode: 0o700 });
           if (!isSwept) {
             isSwept = true;
             await removeStaleFiles(directory, clock);

@@ -11,6 +11,7 @@ import { pathToFileURL } from "node:url";
 import * as z from "zod";
 import { withDeadline } from "../deadline.ts";
 import { type ErrorCode, StunmeshError } from "../errors.ts";
+import { HOME_PATH_PROBLEM, isHomePath } from "../home-path.ts";
 import { importModule } from "../launched.ts";
 import { abortable } from "./abortable.ts";
 import { storeAction } from "./action.ts";
@@ -21,6 +22,7 @@ const moduleSchema = z.looseObject({
   path: z
     .string()
     .min(1)
+    .refine((path) => !isHomePath(path), HOME_PATH_PROBLEM)
     .describe("File of an ES module. A relative path begins at the folder of the configuration file."),
 });
 

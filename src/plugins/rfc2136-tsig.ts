@@ -7,12 +7,32 @@ import { createHmac, timingSafeEqual } from "node:crypto";
 import { type DnsMessage, recordClass, recordType, uint16, uint32 } from "./rfc2136-message.ts";
 import { DnsFormatError, decodeName, encodeName } from "./rfc2136-name.ts";
 
-export const tsigAlgorithms = ["hmac-sha256", "hmac-sha512"] as const;
+/** RFC 8945 section 6, by the names they have on the wire; what node:crypto calls each. */
+const hashes = {
+  "hmac-md5.sig-alg.reg.int": "md5",
+  "hmac-sha1": "sha1",
+  "hmac-sha224": "sha224",
+  "hmac-sha256": "sha256",
+  "hmac-sha384": "sha384",
+  "hmac-sha512": "sha512",
+} as const;
+
+export type TsigAlgorithm = keyof typeof hashes;
+
+/** As people write them. */
+export const tsigAlgorithms = [
+  "hmac-sha256",
+  "hmac-sha512",
+  "hmac-sha384",
+  "hmac-sha224",
+  "hmac-sha1",
+  "hmac-md5",
+] as const;
 
 export interface TsigKey {
   /** Canonical. */
   readonly name: string;
-  readonly algorithm: (typeof tsigAlgorithms)[number];
+  readonly algorithm: TsigAlgorithm;
   readonly secret: Buffer;
 }
 
@@ -131,7 +151,7 @@ function tsigVariables(
 }
 
 function computeMac({ algorithm, secret }: TsigKey, parts: readonly Buffer[]): Buffer {
-  return createHmac(algorithm.replace("hmac-", ""), secret).update(Buffer.concat(parts)).digest();
+  return createHmac(hashes[algorithm], secret).update(Buffer.concat(parts)).digest();
 }
 
 function uint48(value: number): Buffer {

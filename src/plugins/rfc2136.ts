@@ -11,6 +11,7 @@ import type { Clock } from "../clock.ts";
 import { storeAction } from "./action.ts";
 import { type DnsServer, exchangeDns } from "./rfc2136-exchange.ts";
 import { explainDns, rcodeError, tsigError, untrustedError } from "./rfc2136-failure.ts";
+import { type KeyText, parseAlgorithm, parseKeyText } from "./rfc2136-key.ts";
 import {
   type DnsMessage,
   decodeTxt,
@@ -47,17 +48,31 @@ const rfc2136Schema = z
     subdomain: dnsName("a name below the zone, such as mesh")
       .optional()
       .describe("Records are below this name of the zone."),
-    key_name: dnsName("the name of a TSIG key").describe("Name of the TSIG key, exactly as the server has it."),
+    key_name: dnsName("the name of a TSIG key")
+      .optional()
+      .describe("Name of the TSIG key, exactly as the server has it. Not needed when key_secret is a key file."),
     key_secret: z
       .string()
       .transform((text, context) => {
-        const digits = text.replace(/\s+/g, "");
-        if (/^[A-Za-z0-9+/]{4,}={0,2}$/.test(digits)) return Buffer.from(digits, "base64");
-        context.issues.push({ code: "custom", message: "must be the key's secret in base64", input: "" });
+        const key = parseKeyText(text);
+        if (key) return key;
+        const message = "must be the key's secret in base64, or a key file as tsig-keygen writes it, with one key";
+        context.issues.push({ code: "custom", message, input: "" });
         return z.NEVER;
       })
-      .describe("The TSIG key's secret in base64."),
-    algorithm: z.enum(tsigAlgorithms).default("hmac-sha256").describe("Of the TSIG key."),
+      .describe("The TSIG key's secret in base64, or the file that tsig-keygen wrote: { file: PATH }."),
+    algorithm: z
+      .string()
+      .meta({ enum: tsigAlgorithms })
+      .transform((text, context) => {
+        const algorithm = parseAlgorithm(text);
+        if (algorithm) return algorithm;
+        const message = `must be one of ${tsigAlgorithms.join(", ")}`;
+        context.issues.push({ code: "custom", message, input: "" });
+        return z.NEVER;
+      })
+      .optional()
+      .describe("Of the TSIG key. @default hmac-sha256, or what the key file says"),
     read_server: serverName.optional().describe("Server that is asked for values, when it is not `server`."),
     ttl: z.int().min(0).max(86_400).default(60).describe("Seconds that other servers may remember a value."),
     tcp: z.boolean().default(false).describe("Use TCP only, where UDP does not pass."),
@@ -65,13 +80,19 @@ const rfc2136Schema = z
   .refine(({ zone, subdomain }) => parseDnsName(`${"0".repeat(40)}.${placeOf({ zone, subdomain })}`) !== undefined, {
     path: ["zone"],
     message: "subdomain and zone together are too long for a name in the DNS",
+  })
+  .transform((options, context) => {
+    const { key_name, key_secret, algorithm, ...rest } = options;
+    const key = selectKey({ name: key_name, algorithm, text: key_secret });
+    if ("secret" in key) return { ...rest, key };
+    context.issues.push({ code: "custom", path: [key.option], message: key.problem, input: "" });
+    return z.NEVER;
   });
 
 export const rfc2136: Plugin<typeof rfc2136Schema> = {
   schema: rfc2136Schema,
   open(options, { name, clock }) {
-    const { server, zone, ttl } = options;
-    const key: TsigKey = { name: options.key_name, algorithm: options.algorithm, secret: options.key_secret };
+    const { server, zone, ttl, key } = options;
     const below = placeOf(options);
     const ask = (to: DnsServer, request: Buffer, signal: AbortSignal) =>
       exchangeDns({ server: to, request, isTcpOnly: options.tcp, clock, signal });
@@ -147,8 +168,38 @@ function readValues(records: readonly { readonly data: Buffer }[]): readonly str
   return values;
 }
 
-/** `host`, `host:port`, `address`, `[address]:port`; undefined for anything else. */
+/** The key of the options, or what is wrong: a key file may say all of it, and must not contradict them. */
+function selectKey({
+  name,
+  algorithm,
+  text,
+}: {
+  readonly name: string | undefined;
+  readonly algorithm: TsigKey["algorithm"] | undefined;
+  readonly text: KeyText;
+}): TsigKey | { readonly option: string; readonly problem: string } {
+  const selectedName = name ?? text.name;
+  if (selectedName === undefined) return { option: "key_name", problem: "missing: the name of a TSIG key wanted" };
+  if (text.name !== undefined && text.name !== selectedName) {
+    return { option: "key_name", problem: "is another name than that in the key file: leave it out, or correct it" };
+  }
+  if (algorithm !== undefined && text.algorithm !== undefined && text.algorithm !== algorithm) {
+    return { option: "algorithm", problem: "is another than that in the key file: leave it out, or correct it" };
+  }
+  return { name: selectedName, algorithm: algorithm ?? text.algorithm ?? "hmac-sha256", secret: text.secret };
+}
+
+/** `host`, `host:port`, `address`, `[address]:port`, and `host@port`, `host#port` as other programs of the DNS write it. */
 function parseDnsServer(text: string): DnsServer | undefined {
+  const [, place = "", port = ""] = /^([^@#]+)[@#](\d{1,5})$/.exec(text.trim()) ?? [];
+  if (port === "") return parseHostPort(text);
+  const colons = place.split(":").length - 1;
+  // With one colon there is a port already.
+  if (colons === 0 || (place.startsWith("[") && place.endsWith("]"))) return parseHostPort(`${place}:${port}`);
+  return colons === 1 ? undefined : parseHostPort(`[${place}]:${port}`);
+}
+
+function parseHostPort(text: string): DnsServer | undefined {
   const match = /^(?:\[([0-9a-f:.%\w]+)\]|([0-9a-f]*:[0-9a-f.]*:[0-9a-f:.]*)|([\w.-]+))(?::(\d{1,5}))?$/i.exec(
     text.trim(),
   );

@@ -5,9 +5,10 @@
  * Spec: $STATE_DIRECTORY is of systemd.exec(5), StateDirectory=; /var/lib of the FHS, /var/db of hier(7).
  */
 import { constants, type Stats } from "node:fs";
-import { access, chmod, mkdir, stat } from "node:fs/promises";
+import { access, chmod, stat } from "node:fs/promises";
 import { isAbsolute } from "node:path";
 import { StunmeshError } from "../errors.ts";
+import { makeDirectory } from "../make-directory.ts";
 import { isOwn } from "./private-file.ts";
 
 interface SelectOptions {
@@ -31,7 +32,7 @@ export function selectStateDirectory({ configured, environment, platform }: Sele
 export async function openStateDirectory(directory: string): Promise<void> {
   if (!isAbsolute(directory)) throw unavailable(directory, "it is not an absolute path");
   try {
-    const created = await mkdir(directory, { recursive: true, mode: 0o700 });
+    const created = await makeDirectory(directory, { mode: 0o700 });
     // mkdir() takes the bits of the umask away, which may be ours.
     if (created !== undefined) await chmod(directory, 0o700);
     await access(directory, constants.W_OK | constants.X_OK);

@@ -97,7 +97,6 @@ const bad: Readonly<Record<string, string>> = {
   "a key that is too short": file("", "type: file, path: /srv").replace("xTIBA5", "xTI"),
   "a peer without a key": file("", "type: file, path: /srv").replace(/public_key: "[^"]*"/, "description: x"),
   "a ping without a target": file(", ping: { enabled: true }", "type: file, path: /srv"),
-  "a proxy": file("", "type: file, path: /srv").replace("    peers:", "    proxy: { enabled: true }\n    peers:"),
   "a name of an interface that is too long": file("", "type: file, path: /srv").replace("wg0", "wireguard-number-0"),
   "two words in a reference": file("", "type: http, url: https://x.org, token: { env: A, file: b }"),
   "a reference for a number": file("", "type: file, path: /srv, concurrency: { env: N }"),

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
+import * as z from "zod";
 import { StunmeshError } from "../../src/errors.ts";
 import { errorLines, failure, KEY, OTHER_KEY, parse, REST } from "./parse-text.ts";
 
@@ -185,11 +186,10 @@ plugins:
     '15:32: plugins.file.name: "fiel" is not a type of plugin: did you mean "file"? possible: file, cloudflare, picky, slow',
     '16:16: plugins.run.type: "exek" is not a type of plugin: did you mean "exec"? possible: exec, shell, file, cloudflare, picky, slow',
     "17:3: plugins.go.command: missing: a text wanted",
-    "17:28: plugins.go.args[0]: must be a text, not a number",
   ]);
   const { message, code } = await failure(text);
   assert.equal(code, "CONFIG_INVALID");
-  assert.match(message, /^Cannot use the configuration "\/etc\/x\.yaml": 14 errors\n\/etc\/x\.yaml:1:1: /);
+  assert.match(message, /^Cannot use the configuration "\/etc\/x\.yaml": 13 errors\n\/etc\/x\.yaml:1:1: /);
 });
 
 test("parseConfig shows no more than 50 errors", async () => {
@@ -217,11 +217,23 @@ test("parseConfig takes every spelling of a boolean", async () => {
 
 test("parseConfig takes zerolog's names and numbers for levels", async () => {
   const levels = { TRACE: "trace", panic: "fatal", Disabled: "silent", silent: "silent", '""': "info", "": "info" };
-  const numbers = { "-1": "trace", "0": "debug", '"1"': "info", "3": "error", "5": "fatal", "7": "silent" };
+  const numbers = {
+    "-1": "trace",
+    "0": "debug",
+    '"1"': "info",
+    "3": "error",
+    "5": "fatal",
+    "7": "silent",
+    "8": "silent",
+    '"127"': "silent",
+    "-128": "trace",
+    "-2": "trace",
+    "007": "silent",
+  };
   for (const [text, level] of Object.entries({ ...levels, ...numbers })) {
     assert.equal((await parse(`log: { level: ${text} }`)).config.log.level, level, text);
   }
-  for (const text of ["8", "-2", "1.5", "warning", "[]", "[1]", "true", "constructor"]) {
+  for (const text of ["128", "-129", "1.5", '"1.5"', '"1000"', "warning", "[]", "[1]", "true", "constructor"]) {
     assert.match((await errorLines(`log: { level: ${text} }`))[0] ?? "", /1:15: log\.level: .* is not one of/, text);
   }
 });
@@ -277,17 +289,43 @@ test("parseConfig says that host:port is wanted of a STUN server", async () => {
   ]);
 });
 
-test("parseConfig refuses a proxy and says why none is needed", async () => {
-  const lines = await errorLines("interfaces: { wg0: { proxy: { enabled: yes } } }");
+test("parseConfig takes a proxy with one warning, which says what happens instead", async () => {
+  const proxies = async (text: string) => {
+    const { warnings } = await parse(`interfaces: { ${text} }`);
+    return warnings.map((warning) => warning.text).filter((one) => one.includes("proxy"));
+  };
+  const lines = await proxies(
+    "wg0: { proxy: { enabled: false } }, wg1: { proxy: { enabled: yes, listen: 5 } }, wg2: { proxy: { enabled: true } }",
+  );
+  assert.equal(lines.length, 1);
   assert.match(
     lines[0] ?? "",
-    /^1:40: interfaces\.wg0\.proxy\.enabled: this program relays no traffic.*WireGuard's own port/,
+    /^\/etc\/x\.yaml:1:67: interfaces\.wg1\.proxy\.enabled: there is no proxy mode here, .*WireGuard's own port/,
   );
+  for (const off of ["no", "", "~", "0", "false"])
+    assert.deepEqual(await proxies(`wg0: { proxy: { enabled: ${off}, listen: 51820 } }`), [], off);
   assert.match(
     (await errorLines("interfaces: { wg0: { proxy: { enabled: 5 } } }"))[0] ?? "",
-    /enabled: must be false$/,
+    /enabled: 5 is not true or false$/,
   );
-  for (const off of ["no", "", "~", "0"]) await parse(`interfaces: { wg0: { proxy: { enabled: ${off} } } }`);
+});
+
+test("parseConfig reads a number as seconds for the timeout of opendht, and of nothing else", async () => {
+  const opendht = { opendht: z.strictObject({}), file: z.strictObject({ path: z.string() }) };
+  const timeoutOf = async (block: string) =>
+    (await parse(`plugins: { p: { ${block} } }`, { pluginSchemas: opendht })).config.plugins[0]?.timeoutMs;
+  for (const [number, ms] of [
+    ["15", 15_000],
+    ["2.5", 2500],
+    ["015", 15_000],
+    ["7s", 7000],
+  ] as const) {
+    assert.equal(await timeoutOf(`type: opendht, timeout: ${number}`), ms);
+    assert.equal(await timeoutOf(`type: builtin, name: opendht, timeout: ${number}`), ms);
+  }
+  for (const wrong of ["type: opendht, timeout: 0", "type: opendht, timeout: -5", 'type: opendht, timeout: "15"'])
+    await assert.rejects(timeoutOf(wrong), /timeout: .*(must be more than 0|has no unit)/, wrong);
+  await assert.rejects(timeoutOf("type: file, path: /x, timeout: 15"), /timeout: 15 has no unit: write 15s/);
 });
 
 test("parseConfig gives a ping its own times, else those of ping_monitor", async () => {

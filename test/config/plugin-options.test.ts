@@ -52,9 +52,8 @@ test("options are checked by the plugin's own schema, with their places", async 
       "3:29: plugins.b.command: must not be empty",
       "3:39: plugins.b.args: must be a list, not a text",
       "4:29: plugins.c.command: must be a text, not a list",
-      "4:44: plugins.c.args[1]: must be a text, not a number",
       "5:61: plugins.d.servers[0].port: must be a number, not a text",
-      "5:66: plugins.d.servers[1]: must be a text, not a number",
+      "5:66: plugins.d.servers[1]: Invalid URL",
     ],
   );
 });

@@ -66,6 +66,35 @@ test("memory on a full disk keeps the old file, warns once and is written when t
   assert.equal(sequence, 3);
 });
 
+test("a directory that cannot be made on a read-only disk is not called missing", async () => {
+  const { lines } = await onSmallDisk(`
+    const { file } = await import("${builtModule("plugins/file")}");
+    const { createFile } = await import("${builtModule("cli/init/new-file")}");
+    execFileSync("mount", ["-o", "remount,ro", "/mnt"]);
+    const store = file.open({ path: "/mnt/a/b" }, { name: "mine", clock });
+    for (const making of [
+      () => openStateDirectory("/mnt/a"),
+      () => openStateDirectory("/mnt/a/b/c"),
+      () => store.set("0".repeat(40), "x", new AbortController().signal),
+      () => createFile("/mnt/a/b/x.yaml", { text: "", mode: 0o600 }),
+    ]) {
+      await making().catch(({ code, message }) => lines.push({ level: code, msg: message }));
+    }
+    execFileSync("mount", ["-o", "remount,rw", "/mnt"]);
+    // Nothing of what could not be made is left, and now it can be made.
+    await openStateDirectory("/mnt/a/b");
+  `);
+  assert.deepEqual(
+    lines.map(({ level, msg }) => `${level}: ${msg}`),
+    [
+      `STATE_UNAVAILABLE: Cannot use the state directory "/mnt/a": EROFS: read-only file system, mkdir '/mnt/a'`,
+      `STATE_UNAVAILABLE: Cannot use the state directory "/mnt/a/b/c": EROFS: read-only file system, mkdir '/mnt/a'`,
+      `STORE_FAILED: Cannot set in plugin "mine": file "/mnt/a/b/${"0".repeat(40)}": the file system is read-only`,
+      `FILE_NOT_CREATED: Cannot write "/mnt/a/b/x.yaml": EROFS: read-only file system, mkdir '/mnt/a'`,
+    ],
+  );
+});
+
 test("memory on a disk that becomes read-only warns once, and the directory is refused at the next start", async () => {
   const { lines, sequence } = await onSmallDisk(`
     execFileSync("mount", ["-o", "remount,ro", "/mnt"]);

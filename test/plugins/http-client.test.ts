@@ -6,6 +6,7 @@ import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
 import { systemClock } from "../../src/clock.ts";
 import { describeError, isAbort } from "../../src/errors.ts";
 import { type HttpClient, type HttpRequest, openHttpClient } from "../../src/plugins/http-client.ts";
@@ -174,6 +175,13 @@ describe("openHttpClient()", () => {
         (_got, response) => response.writeHead(200, { "content-encoding": "br" }).end("x"),
         "STORE_REPLY_INVALID",
         /encoded as "br"/,
+      ],
+      // 50 MB of nothing in 50 KB: it is refused by its header, and never unpacked.
+      [
+        (_got, response) =>
+          response.writeHead(200, { "content-encoding": "gzip" }).end(gzipSync(Buffer.alloc(50 * 1024 * 1024))),
+        "STORE_REPLY_INVALID",
+        /encoded as "gzip"/,
       ],
       [(_got, response) => response.end(Buffer.from([0xff, 0xfe])), "STORE_REPLY_INVALID", /not UTF-8/],
       [(_got, response) => response.socket?.end("SSH-2.0-OpenSSH_9.2\r\n"), "STORE_UNAVAILABLE", /answer in HTTP/],

@@ -252,11 +252,91 @@ describe("rfc2136 options", () => {
       ["192.0.2.7:5353", { host: "192.0.2.7", port: 5353 }],
       ["[2001:db8::7]:5353", { host: "2001:db8::7", port: 5353 }],
       ["2001:db8::7", { host: "2001:db8::7", port: 53 }],
+      ["ns.example.net@5353", { host: "ns.example.net", port: 5353 }],
+      ["192.0.2.7#5353", { host: "192.0.2.7", port: 5353 }],
+      ["2001:db8::7@5353", { host: "2001:db8::7", port: 5353 }],
+      ["[2001:db8::7]#5353", { host: "2001:db8::7", port: 5353 }],
     ] as const) {
       assert.deepEqual(parseOptions({ server: text }).data?.server, server);
     }
-    for (const server of ["", "a:b", "ns:0", "ns:65536", "http://ns", "a b", "[ns"]) {
+    for (const server of [
+      "",
+      "a:b",
+      "ns:0",
+      "ns:65536",
+      "http://ns",
+      "a b",
+      "[ns",
+      "ns@",
+      "ns@0",
+      "ns#65536",
+      "a:53@53",
+      "[2001:db8::7]:53@53",
+      "ns@53@53",
+      "user@ns",
+      "@53",
+    ]) {
       assert.equal(parseOptions({ server }).success, false, server);
+    }
+  });
+
+  test("algorithms are read as servers, dig and people write them", () => {
+    for (const [text, algorithm] of [
+      ["hmac-sha256", "hmac-sha256"],
+      ["HMAC-SHA256", "hmac-sha256"],
+      ["hmac-sha512.", "hmac-sha512"],
+      ["hmac-sha384", "hmac-sha384"],
+      ["hmac-sha224", "hmac-sha224"],
+      ["HMAC-SHA1.", "hmac-sha1"],
+      ["hmac-md5", "hmac-md5.sig-alg.reg.int"],
+      ["HMAC-MD5.SIG-ALG.REG.INT.", "hmac-md5.sig-alg.reg.int"],
+    ] as const) {
+      assert.equal(parseOptions({ algorithm: text }).data?.key.algorithm, algorithm, text);
+    }
+    assert.equal(parseOptions({}).data?.key.algorithm, "hmac-sha256");
+    // What may be meant by these is a guess.
+    for (const text of ["", "sha256", "hmac-sha2", "hmac-sha256-128", "md5", "hmac-sha256..", "constructor"]) {
+      assert.match(String(parseOptions({ algorithm: text }).error), /must be one of hmac-sha256, hmac-sha512/, text);
+    }
+  });
+
+  test("a key file of tsig-keygen is read whole, and contradicts nothing", () => {
+    const file = `# made by tsig-keygen\nkey "Mesh-Key" {\n\talgorithm hmac-sha384;\n\tsecret "${secret.toString("base64")}";\n};\n`;
+    const given = { key_name: undefined, algorithm: undefined, key_secret: file };
+    const wanted = { name: "mesh-key", algorithm: "hmac-sha384", secret };
+    assert.deepEqual(parseOptions(given).data?.key, wanted);
+    assert.deepEqual(parseOptions({ ...given, key_name: "mesh-key.", algorithm: "HMAC-SHA384" }).data?.key, wanted);
+    assert.deepEqual(
+      parseOptions({ ...given, key_secret: file.replaceAll(/\s+/g, " ").replace(/^.*?key /, "key ") }).data?.key,
+      wanted,
+    );
+    const complaint = (options: Readonly<Record<string, unknown>>) => {
+      const { error } = parseOptions({ ...given, ...options });
+      assert.ok(!JSON.stringify(error?.issues ?? []).includes(secret.toString("base64")));
+      return `${String(error?.issues[0]?.path[0])}: ${error?.issues[0]?.message}`;
+    };
+    assert.match(complaint({ key_name: "other" }), /^key_name: is another name than that in the key file/);
+    assert.match(complaint({ algorithm: "hmac-sha256" }), /^algorithm: is another than that in the key file/);
+    assert.match(
+      complaint({ key_secret: secret.toString("base64") }),
+      /^key_name: missing: the name of a TSIG key wanted/,
+    );
+    for (const wrong of [
+      `${file}${file}`,
+      file.replace("};", "}"),
+      file.replace("algorithm hmac-sha384;", ""),
+      file.replace("hmac-sha384", "hmac-none"),
+      file.replace("algorithm", "secret"),
+      file.replace("key ", "zone "),
+      `include "/etc/bind/keys";\n${file}`,
+      `${file}${" ".repeat(5000)}`,
+      "key {",
+    ]) {
+      assert.match(
+        complaint({ key_secret: wrong }),
+        /^key_secret: must be the key's secret in base64, or a key file/,
+        wrong,
+      );
     }
   });
 
@@ -430,6 +510,47 @@ describe("rfc2136 set", { timeout: 120_000 }, () => {
     const replayed = await startFakeDns(t, (request) => [signReply(replyTo(request), { request: earlier! })]);
     await assert.rejects(open(replayed.server).set(key, sealedValue(), noSignal()), { message: /signature is wrong$/ });
   });
+
+  test("a reply whose signature is cut short, or that has none of it, is not believed", async (t) => {
+    for (const bytes of [0, 1, 10, 16, 31]) {
+      const { server } = await startFakeDns(t, (request) => [cutMac(signReply(replyTo(request), { request }), bytes)]);
+      await assert.rejects(open(server).set(key, sealedValue(), noSignal()), {
+        code: "STORE_REPLY_INVALID",
+        message: /not to be trusted: its signature is wrong$/,
+      });
+    }
+    // The cut itself is not what is refused.
+    const whole = await startFakeDns(t, (request) => [cutMac(signReply(replyTo(request), { request }), 32)]);
+    await open(whole.server).set(key, sealedValue(), noSignal());
+  });
+
+  test("every algorithm signs and is believed, as long as its own", async () => {
+    const lengths = {
+      "hmac-sha1": 20,
+      "hmac-sha224": 28,
+      "hmac-sha256": 32,
+      "hmac-sha384": 48,
+      "hmac-sha512": 64,
+    } as const;
+    const algorithms = { ...lengths, "hmac-md5.sig-alg.reg.int": 16 } as const;
+    for (const [algorithm, length] of Object.entries(algorithms) as readonly [TsigKey["algorithm"], number][]) {
+      const query = encodeTxtQuery({ id: 1, name: recordName });
+      const { bytes, mac } = signMessage(query, { key: { ...tsigKey, algorithm }, nowSeconds: 1 });
+      assert.equal(mac.length, length);
+      assert.equal(findTsig(decodeMessage(bytes))?.algorithm, algorithm);
+    }
+  });
+
+  /** The signed message with only the first bytes of its MAC. */
+  function cutMac(signed: Buffer, length: number): Buffer {
+    const { offset, mac } = findTsig(decodeMessage(signed))!;
+    const macAt = signed.indexOf(mac, offset);
+    const dataLengthAt = offset + encodeName(tsigKey.name).length + 8;
+    const cut = Buffer.concat([signed.subarray(0, macAt + length), signed.subarray(macAt + mac.length)]);
+    cut.writeUInt16BE(length, macAt - 2);
+    cut.writeUInt16BE(signed.readUInt16BE(dataLengthAt) - (mac.length - length), dataLengthAt);
+    return cut;
+  }
 
   test("a value that does not fit a datagram goes by TCP at once", async (t) => {
     const fake = await startFakeDns(t, (request) => [signReply(replyTo(request), { request })]);

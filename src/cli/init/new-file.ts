@@ -5,9 +5,10 @@
  * place and linked there, which fails when the name is taken (link(2)).
  */
 import { randomBytes } from "node:crypto";
-import { link, lstat, mkdir, open, rm } from "node:fs/promises";
+import { link, lstat, open, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { StunmeshError } from "../../errors.ts";
+import { makeDirectory } from "../../make-directory.ts";
 
 /** File systems without hard links: FAT, some network shares. */
 const noLinks: ReadonlySet<unknown> = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]);
@@ -25,7 +26,7 @@ export async function assertNew(path: string): Promise<void> {
 export async function createFile(path: string, { text, mode }: { readonly text: string; readonly mode: number }) {
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(8).toString("hex")}.tmp`);
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeDirectory(dirname(path), { mode: 0o777 });
     await write(temporary, { text, mode });
     try {
       await link(temporary, path);
