@@ -4,8 +4,9 @@
  *
  * Nothing is kept: a look that begins after the window of a batch gets a batch of its own.
  */
+
+import { abortable } from "../abortable.ts";
 import type { Clock } from "../clock.ts";
-import { abortable } from "./abortable.ts";
 
 /** How long the first look waits for others. */
 const WINDOW_MS = 20;

@@ -1,7 +1,7 @@
 /** Which zone of a Cloudflare account has a name: the zone itself, or the longest of the names above it. */
 import * as z from "zod";
+import { abortable } from "../abortable.ts";
 import { StunmeshError } from "../errors.ts";
-import { abortable } from "./abortable.ts";
 import type { CloudflareApi } from "./cloudflare-api.ts";
 
 const zonesSchema = z.array(z.object({ id: z.string().min(1), name: z.string() }));

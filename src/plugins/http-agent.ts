@@ -8,6 +8,7 @@
 import type { ClientRequest, Agent as HttpAgent, RequestOptions } from "node:http";
 import type { Duplex } from "node:stream";
 import { StunmeshError } from "../errors.ts";
+import { lookupForSocket } from "../names.ts";
 import { type ProxyEnv, proxyCredentials, selectProxy } from "./http-proxy.ts";
 
 /** What a request needs besides where it goes. */
@@ -59,7 +60,7 @@ export async function openHttpAgents({ env, ca }: HttpAgentOptions): Promise<Htt
     const headers = { ...options.headers, ...(authorization && { "proxy-authorization": authorization }) };
     const { request } = proxy.protocol === "https:" ? https : http;
     const port = proxy.port || (proxy.protocol === "https:" ? 443 : 80);
-    return request({ ...options, host: bareHost(proxy), port, headers });
+    return request({ ...options, host: bareHost(proxy), port, headers, lookup: lookupForSocket });
   }
 
   function openTunnel(proxy: URL, options: TunnelOptions): Promise<Duplex> {
@@ -126,6 +127,7 @@ export async function openHttpAgents({ env, ca }: HttpAgentOptions): Promise<Htt
         method,
         host: bareHost(url),
         port,
+        lookup: lookupForSocket,
         path: `${url.pathname}${url.search}`,
         headers: { host: url.host, ...(authorization && { authorization }), ...headers },
       };

@@ -2,8 +2,9 @@
  * Commands to a Redis server over one connection that is opened by the first call and again by the first after it was
  * lost. Calls share it; one that is given up leaves its place in the line of replies, and the others go on.
  */
+
+import { abortable } from "../abortable.ts";
 import type { Clock } from "../clock.ts";
-import { abortable } from "./abortable.ts";
 import { openRedisConnection, type RedisConnection, type RedisTarget } from "./redis-connection.ts";
 import { ConnectionLostError, isConnectionLost, ReplyError } from "./redis-failure.ts";
 import { isErrorReply, type Reply } from "./redis-protocol.ts";

@@ -6,6 +6,7 @@
 import { connect, isIP, type Socket } from "node:net";
 import type { Clock } from "../clock.ts";
 import { withDeadline } from "../deadline.ts";
+import { lookupForSocket } from "../names.ts";
 import { ConnectionLostError, isConnectionLost, ReplyError } from "./redis-failure.ts";
 import type { RedisAddress } from "./redis-options.ts";
 import { createReplyParser, encodeCommand, isErrorReply, type Reply } from "./redis-protocol.ts";
@@ -80,10 +81,16 @@ export async function openRedisConnection(
 /** A socket that may still be connecting. */
 async function openSocket({ address, ca }: RedisTarget): Promise<Socket> {
   const { host, port, isTls } = address;
-  if (!isTls) return connect({ host, port });
+  if (!isTls) return connect({ host, port, lookup: lookupForSocket });
   const tls = await import("node:tls");
   // An IP address is no server name (RFC 6066 section 3); the certificate is checked against `host` all the same.
-  return tls.connect({ host, port, ...(isIP(host) ? {} : { servername: host }), ...(ca === undefined ? {} : { ca }) });
+  return tls.connect({
+    host,
+    port,
+    lookup: lookupForSocket,
+    ...(isIP(host) ? {} : { servername: host }),
+    ...(ca === undefined ? {} : { ca }),
+  });
 }
 
 function startConnection(

@@ -5,10 +5,10 @@
  * What is not a reply to this message is passed over, as if it had never come.
  */
 import { createSocket } from "node:dgram";
-import { lookup } from "node:dns/promises";
-import { connect, isIP, isIPv6 } from "node:net";
+import { connect, isIPv6 } from "node:net";
+import { abortable } from "../abortable.ts";
 import type { Clock } from "../clock.ts";
-import { abortable } from "./abortable.ts";
+import { lookupName } from "../names.ts";
 import { type DnsHeader, type DnsMessage, decodeHeader, decodeMessage, uint16 } from "./rfc2136-message.ts";
 import { DnsFormatError } from "./rfc2136-name.ts";
 
@@ -40,7 +40,9 @@ export async function exchangeDns(options: ExchangeOptions): Promise<DnsMessage>
   const { server, request, isTcpOnly, clock, signal } = options;
   signal.throwIfAborted();
   // Once for all tries; and as an address, because a datagram socket is of one family.
-  const host = isIP(server.host) ? server.host : (await abortable(lookup(server.host), signal)).address;
+  const [address] = await lookupName(server.host, { family: 0, signal });
+  if (!address) throw new Error(`${server.host} has no address`);
+  const host = address.address;
   const at = { host, port: server.port, request, clock, signal };
   if (!isTcpOnly && request.length <= MAX_DATAGRAM_BYTES) {
     const reply = await exchangeUdp(at);

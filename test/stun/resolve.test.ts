@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import type { LookupAddress } from "node:dns";
 import { test } from "node:test";
 import { systemClock } from "../../src/clock.ts";
+import type { LookupName } from "../../src/names.ts";
 import { createResolve } from "../../src/stun/resolve.ts";
 import { createFakeClock } from "../fakes/clock.ts";
 import { settle } from "../fakes/stun-world.ts";
@@ -12,7 +12,7 @@ function resolverFailure(code: string): Promise<never> {
   return Promise.reject(Object.assign(new Error(`getaddrinfo ${code} stun.example`), { code }));
 }
 
-function resolveWith(lookup: (host: string, family: 4 | 6) => Promise<readonly LookupAddress[]>) {
+function resolveWith(lookup: LookupName) {
   return createResolve({ clock: systemClock, timeoutMs: 60_000, lookup });
 }
 
@@ -26,7 +26,7 @@ test("resolve gives a literal back, canonical, without asking the resolver", asy
 
 test("resolve gives all addresses in the order of the resolver", async () => {
   const asked: string[] = [];
-  const resolve = resolveWith(async (host, family) => {
+  const resolve = resolveWith(async (host, { family }) => {
     asked.push(`${host} ${family}`);
     return [
       { address: "192.0.2.2", family },
