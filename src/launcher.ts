@@ -13,6 +13,10 @@ import { Script } from "node:vm";
 import { readCode, writeCode } from "./compiled-code.ts";
 import type { Launcher } from "./launched.ts";
 
+// From the first moment on, as far as it is ours: a reload that comes while the daemon is loaded must not end it. What is not
+// the daemon takes this away again (main.ts).
+process.on("SIGHUP", () => undefined);
+
 const file = join(import.meta.dirname, "program.cjs");
 const path = join(import.meta.dirname, "program.cache");
 const source = readFileSync(file);

@@ -18,6 +18,7 @@ process.umask(0o077);
 process.on("SIGUSR1", () => undefined);
 
 // The daemon reads its configuration again on SIGHUP; before it does, there is nothing to read again. To all else it is the end.
+process.removeAllListeners("SIGHUP");
 if (isPlainRun(process.argv.slice(2))) process.on("SIGHUP", () => undefined);
 
 const stop = new AbortController();

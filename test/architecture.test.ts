@@ -257,7 +257,11 @@ const reserved: readonly {
   {
     what: "signal handlers",
     pattern: /\bprocess\.(?:on|once|off)\(/,
-    only: { main: "stops the program", "cli/run": "reloads and refreshes the daemon" },
+    only: {
+      launcher: "a SIGHUP while the program is loaded",
+      main: "stops the program",
+      "cli/run": "reloads and refreshes the daemon",
+    },
   },
   {
     what: "the console",

@@ -64,6 +64,29 @@ test("compile says why it cannot save", async () => {
   }
 });
 
+test("a SIGHUP that comes while the program is loaded does not end the daemon", async () => {
+  // Sent by the process itself, at the moment when the launcher reads the program.
+  const preload = program.write(
+    "hangup.cjs",
+    `const fs = require("node:fs"), read = fs.readFileSync;
+    fs.readFileSync = (file, ...rest) => {
+      if (String(file).endsWith("program.cjs")) process.kill(process.pid, "SIGHUP");
+      return read(file, ...rest);
+    };
+    require("node:module").syncBuiltinESMExports();`,
+  );
+  const config = {
+    stun: { address: "127.0.0.1:3478" },
+    interfaces: { nowg9: { peers: { peer: { public_key: createKeyPair().publicKey } } } },
+    plugins: { own: { type: "file", path: join(program.dir, "store") } },
+  };
+  const file = program.write("hangup.yaml", JSON.stringify(config));
+  const daemon = program.start(["run", "--config", file], { env: { NODE_OPTIONS: `--require ${preload}` } });
+  await daemon.said(/started/);
+  daemon.child.kill("SIGTERM");
+  assert.equal((await daemon.ended).status, 0);
+});
+
 test("a store of type module is loaded without a warning, compiled or not", async () => {
   const store = program.write(
     "store.mjs",
