@@ -21,6 +21,8 @@ const FAIR_MS = 500;
 /** When there is an answer already, only a better one is looked for: at this pace, and so long after the last was asked. */
 const BETTER_GAP_MS = 50;
 const BETTER_WAIT_MS = 1_500;
+/** A name that is not looked up by then keeps no other server waiting; it is asked when it is. */
+const NAME_GRACE_MS = 100;
 /** What was found is told before the deadline of the whole. */
 const MARGIN_MS = 100;
 
@@ -93,7 +95,18 @@ async function search(
 
   /** Of a name the address that is likeliest to answer is asked now, the others when all servers had their turn. */
   async function locate(server: StunServer): Promise<void> {
+    let isLocated = false;
+    const startedMs = pace.lastMs();
+    clock.sleep(NAME_GRACE_MS, signal).then(
+      () => {
+        if (isLocated || pace.lastMs() !== startedMs) return;
+        pace.hurry();
+        onNews();
+      },
+      () => undefined, // the discovery is over
+    );
     const located = await session.locate(server);
+    isLocated = true;
     const [first, ...others] = memory.order(located, (address) => formatServerAt(server, address));
     ahead.push(...others.map((address) => ({ server, address })));
     if (others.length > 0) onNews();
