@@ -92,9 +92,8 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
 
   /** A record that changed under a working tunnel says that the peer moved: see at once whether it still works. */
   function onRecordChanged(peer: PeerState): void {
-    if (peer.liveness !== "alive") {
-      turns.recordChanged(peer);
-    } else if (peer.config.ping) {
+    if (!turns.recordChanged(peer) || peer.liveness !== "alive") return;
+    if (peer.config.ping) {
       health.probeNow(peer);
     } else {
       doubts.add(peer);

@@ -48,6 +48,11 @@ export function trigger(
   if (DEMAND[occasion] > DEMAND[schedule.occasion]) schedule.occasion = occasion;
 }
 
+/** Makes the peer due at once; its looks stay as far apart as they are. */
+export function hasten(schedule: Schedule, nowMs: number): void {
+  schedule.dueAtMs = Math.min(schedule.dueAtMs, nowMs);
+}
+
 /** Takes the peer's turn: marks it busy and says why it was due. */
 export function begin(schedule: Schedule, nowMs: number): Occasion {
   const { occasion } = schedule;

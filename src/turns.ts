@@ -9,7 +9,7 @@ import type { Cycle, PeerOutcome } from "./cycle.ts";
 import { errorCode, isAbort, isFatal } from "./errors.ts";
 import type { PeerState } from "./peer-state.ts";
 import type { Occasion } from "./publishing.ts";
-import { begin, createSchedule, finish, type Schedule, trigger } from "./schedule.ts";
+import { begin, createSchedule, finish, hasten, type Schedule, trigger } from "./schedule.ts";
 import type { WireGuardDevice } from "./wg/types.ts";
 
 /** While a peer is not reachable the own address is discovered this often. That also keeps the published NAT mapping alive: NATs forget one after 30 s at the earliest (RFC 4787 asks for 2 min). */
@@ -19,6 +19,8 @@ const EARLY_DISCOVERY_MAX_AGE_MS = 3_000;
 const EARLY_LOOKS = 5;
 /** While a store cannot be reached, nobody finds us there: it is tried more often than a peer is looked for. Stores are left alone after failures by a rule of their own, so that this costs little. */
 const STORE_RETRY_MAX_MS = 5_000;
+/** A store that tells of changes again and again is believed this often in the long run: as often as a peer is looked for. */
+const NOTICE_GAP_MS = 10_000;
 /** Triggers for many peers come within milliseconds; they share one discovery. */
 const DISCOVERY_SHARE_MS = 1_000;
 
@@ -26,8 +28,11 @@ export interface Turns {
   scheduleOf(peer: PeerState): Schedule;
   /** Makes the peer due now. */
   due(peer: PeerState, occasion: Occasion): void;
-  /** The peer's record changed in a store: makes it due now, unless that happened too often without bringing a tunnel. */
-  recordChanged(peer: PeerState): void;
+  /**
+   * A store says that the peer's record changed: true when that is to be acted on, and makes a peer that is not reachable
+   * due now. Whoever may write to the store can have it say so without end.
+   */
+  recordChanged(peer: PeerState): boolean;
   /** The peer's tunnel works: what it publishes is followed at once again. */
   works(peer: PeerState): void;
   /** Makes the regular refresh of every peer due now. */
@@ -67,6 +72,7 @@ export function createTurns(options: TurnsOptions): Turns {
   const schedules = new Map([...cycle.peers.keys()].map((name) => [name, createSchedule()]));
   const underWay = new Set<Promise<void>>();
   const changes = createChangeBudget(clock);
+  const notices = createChangeBudget(clock, { oneMoreAfterMs: NOTICE_GAP_MS });
   /** Peers whose last turn had a failure in it. */
   const troubled = new Set<PeerState>();
   let refreshAtMs = clock.monotonic();
@@ -124,7 +130,12 @@ export function createTurns(options: TurnsOptions): Turns {
     scheduleOf,
     due,
     recordChanged(peer) {
-      if (changes.has(peer)) due(peer, "poll");
+      if (!notices.take(peer)) return false;
+      if (peer.liveness === "alive") return true;
+      // Whether the next looks are close together again is decided by what is found.
+      hasten(scheduleOf(peer), clock.monotonic());
+      onNews();
+      return true;
     },
     works(peer) {
       scheduleOf(peer).failing = false;

@@ -18,9 +18,8 @@ function start() {
 }
 
 test("a few changes are acted on at once, then one after each five minutes", async () => {
-  const { clock, peer, budget, takeAll } = start();
+  const { clock, takeAll } = start();
   assert.equal(takeAll(), 8);
-  assert.equal(budget.has(peer), false);
   await clock.advance(299_999);
   assert.equal(takeAll(), 0);
   await clock.advance(1);
@@ -29,9 +28,8 @@ test("a few changes are acted on at once, then one after each five minutes", asy
   assert.equal(takeAll(), 8);
 });
 
-test("a tunnel that works gives all of it back, and asking takes none of it", () => {
+test("a tunnel that works gives all of it back", () => {
   const { peer, budget, takeAll } = start();
-  for (let count = 0; count < 20; count++) assert.equal(budget.has(peer), true);
   takeAll();
   budget.restore(peer);
   assert.equal(takeAll(), 8);

@@ -739,3 +739,46 @@ test("a peer that says something else each second is not followed for ever, and 
   assert.ok(one.log.find("endpoint set").length <= 60);
   await one.stop();
 });
+
+for (const changing of [true, false])
+  test(`a store that tells of ${changing ? "another" : "the same"} record ten times a second is asked about as often as one that is polled`, async () => {
+    const pair = createPair({ watchable: true });
+    const { clock, a, b, store } = pair;
+    const one = startDaemon(clock, { host: a, peers: [b], store });
+    await clock.advance(5_000);
+    mislead(pair, 9);
+    const key = storageKey({ senderKey: b.publicKey, receiverKey: a.publicKey });
+    const before = store.calls.get;
+    for (let tenth = 0; tenth < 3_000; tenth++) {
+      if (changing) mislead(pair, 1_000 + tenth);
+      for (const value of store.values.get(key) ?? []) await store.set(key, value, new AbortController().signal);
+      await clock.advance(100);
+    }
+    assert.ok(store.calls.get - before <= 60, `${store.calls.get - before} looks at the store in 5 minutes`);
+    assert.ok(a.writes.length <= 40, `${a.writes.length} writes in 5 minutes`);
+    await one.stop();
+  });
+
+test("a record that is written ten times a second under a tunnel that works has it pinged little more often", async () => {
+  const { clock, world, a, b, store } = createPair({ watchable: true });
+  const ping = { target: "10.99.0.2", intervalMs: 10_000, timeoutMs: 1_000 };
+  let pings = 0;
+  const provoker: Provoker = {
+    provoke(request, signal) {
+      pings++;
+      return a.provoker.provoke(request, signal);
+    },
+  };
+  const one = startDaemon(clock, { host: a, peers: [b], store, peer: { ping }, provoker });
+  const two = startDaemon(clock, { host: b, peers: [a], store });
+  await advanceUntil(clock, 5_000, () => world.works(a, b));
+  await clock.advance(30_000);
+  pings = 0;
+  const key = storageKey({ senderKey: b.publicKey, receiverKey: a.publicKey });
+  for (let tenth = 0; tenth < 600; tenth++) {
+    for (const value of store.values.get(key) ?? []) await store.set(key, value, new AbortController().signal);
+    await clock.advance(100);
+  }
+  assert.ok(pings <= 30, `${pings} pings in a minute`);
+  await Promise.all([one.stop(), two.stop()]);
+});
