@@ -187,9 +187,11 @@ export async function startDaemon(
 
   for (const one of withPeers(config)) await start(one, { from: config });
   await watchNetwork();
-  const resume = watchResume({ clock, signal }, ({ sleptMs }) => {
-    log.info({ ms: Math.round(sleptMs) }, "resumed from sleep");
-    for (const { loop } of running.values()) loop.resume();
+  const resume = watchResume({ clock, signal }, ({ kind, sleptMs, missedMs }) => {
+    const ms = Math.round(sleptMs);
+    if (kind === "set") log.debug({ ms }, "clock was set forward");
+    else log.info({ ms }, "resumed from sleep");
+    for (const { loop } of running.values()) loop.resume(missedMs);
     refresh("change");
   });
 

@@ -39,8 +39,8 @@ export interface InterfaceLoop {
   readonly counters: DiscoveryCounters;
   /** Gives every peer (or the named ones) a turn now. */
   refresh(occasion: Occasion, names?: readonly string[]): void;
-  /** The machine slept, or its clock was set forward: tunnels are doubted, and tried. */
-  resume(): void;
+  /** The machine slept, or so it seems: tunnels are doubted. For so long the monotonic clock certainly stood still. */
+  resume(missedMs: number): void;
   /** What is known now. Asks nobody. */
   status(): InterfaceStatus;
   /** Monotonic clock: when the loop went round last. It does every few seconds. */

@@ -16,7 +16,7 @@ import { createNatWatch, natClassOf } from "./nat.ts";
 import { createOwnSlot } from "./own-slot.ts";
 import { createPeerChanges } from "./peer-change.ts";
 import { startPeerHealth } from "./peer-health.ts";
-import { findPeer, type PeerState } from "./peer-state.ts";
+import { findPeer, type PeerState, passUnseen } from "./peer-state.ts";
 import { createReachabilityReport } from "./reachability.ts";
 import { recall, remember } from "./remember.ts";
 import { createStoreWatch } from "./store-watch.ts";
@@ -204,8 +204,9 @@ export function startInterfaceLoop(deps: InterfaceLoopDeps, signal: AbortSignal)
         health.probeNow(peer);
       }
     },
-    resume() {
-      // Not known to be dead: a clock that was set forward looks the same.
+    resume(missedMs) {
+      for (const peer of peers) passUnseen(peer, missedMs);
+      // What is not too old now is not known to be dead: a clock that was set forward may look the same.
       for (const peer of peers) if (peer.liveness === "alive") doubts.add(peer);
       wake.wake();
     },

@@ -91,6 +91,15 @@ export function doubtedSince(peer: PeerState): number | undefined {
   return peer.doubtedAtMs;
 }
 
+/** The machine slept: handshakes are older by what the monotonic clock missed. Nothing could be heard meanwhile, which is no silence. */
+export function passUnseen(peer: PeerState, missedMs: number): void {
+  const { observation } = peer;
+  if (!observation) return;
+  const before = (atMs: number | undefined) => (atMs === undefined ? undefined : atMs - missedMs);
+  const { handshakeAtMs, receivedAtMs } = observation;
+  peer.observation = { ...observation, handshakeAtMs: before(handshakeAtMs), receivedAtMs: before(receivedAtMs) };
+}
+
 /** By public key, for each look at a device: with a thousand peers, every one of them is looked for several times a look. */
 const indexes = new WeakMap<WireGuardDevice, ReadonlyMap<string, WireGuardPeer>>();
 

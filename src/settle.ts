@@ -7,6 +7,7 @@
 import { type EndpointRecord, formatTransportAddress, sameTransportAddress, type TransportAddress } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import { type Decision, decide, isNews, judgeLiveness, observePeer } from "./convergence.ts";
+import { handshakeAgeMs } from "./handshake-age.ts";
 import type { Log } from "./log.ts";
 import type { NatOpener } from "./nat-opener.ts";
 import { createOpenings } from "./openings.ts";
@@ -87,11 +88,15 @@ export function createSettler(deps: SettleDeps): Settler {
   let gathering: Waiting[] | undefined;
 
   function observe(device: WireGuardDevice, peers: Iterable<PeerState>): void {
-    const time = { nowMs: clock.now(), monotonicMs: clock.monotonic() };
+    const time = { nowMs: clock.now(), monotonicMs: clock.monotonic(), sinceBootMs: clock.sinceBoot?.() };
     for (const peer of peers) {
       const reading = findPeer(device, peer);
       if (!reading) continue;
-      peer.observation = observePeer(peer.observation, reading, time);
+      const { latestHandshakeMs: atMs } = reading;
+      // The clock was set since: the session may be a young one, which only a packet through it can say.
+      const isOdd = !peer.observation && atMs !== undefined && handshakeAgeMs(atMs, time) === undefined;
+      if (isOdd) peer.doubtedAtMs ??= time.monotonicMs;
+      peer.observation = observePeer(peer.observation, reading, isOdd ? { ...time, nowMs: atMs } : time);
       packets.judge(peer, reading);
       peer.liveness = judgeLiveness(peer.observation, {
         monotonicMs: time.monotonicMs,

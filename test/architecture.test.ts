@@ -39,6 +39,7 @@ const pure = [
   "duration",
   "events",
   "failures",
+  "handshake-age",
   "left-out",
   "provoke-target",
   "publishing",

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { getEventListeners } from "node:events";
+import { existsSync } from "node:fs";
 import { test } from "node:test";
 import { systemClock } from "../src/clock.ts";
 
@@ -49,4 +50,12 @@ test("sleep leaves nothing at the signal", async () => {
   const { signal } = new AbortController();
   for (let run = 0; run < 20; run++) await systemClock.sleep(0, signal);
   assert.equal(getEventListeners(signal, "abort").length, 0);
+});
+
+test("the time since the machine was started goes on, where the system tells it", async () => {
+  const before = systemClock.sinceBoot?.();
+  assert.equal(before !== undefined, existsSync("/proc/uptime"));
+  if (before === undefined) return;
+  await systemClock.sleep(20);
+  assert.ok((systemClock.sinceBoot?.() ?? 0) > before);
 });

@@ -701,7 +701,7 @@ for (const ping of [undefined, { target: "10.99.0.2", intervalMs: 1_000, timeout
       const writes = a.writes.length;
       mislead(pair, 9);
       clock.jump(jumpMs);
-      one.resume();
+      one.resume(0);
       one.refresh("change");
       await clock.advance(60_000);
       assert.equal(a.writes.length, writes);
@@ -719,11 +719,57 @@ test("a tunnel that died while the machine slept is back soon after", async () =
   await clock.advance(30_000);
   world.rebind(a);
   clock.jump(3_600_000);
-  one.resume();
+  one.resume(0);
   one.refresh("change");
   await advanceUntil(clock, 25_000, () => world.works(a, b));
   await Promise.all([one.stop(), two.stop()]);
 });
+
+test("a session that ended while the machine slept is known to be over at the first look, one that did not is tried", async () => {
+  const { clock, world, a, b, store } = createPair();
+  const one = startDaemon(clock, { host: a, peers: [b], store });
+  const two = startDaemon(clock, { host: b, peers: [a], store });
+  await advanceUntil(clock, 5_000, () => world.works(a, b));
+  await clock.advance(20_000);
+  clock.jump(60_000);
+  one.resume(60_000);
+  await clock.advance(30_000);
+  assert.equal(one.log.find("tunnel is down").length, 0);
+  await two.stop();
+  world.rebind(a);
+  clock.jump(600_000);
+  one.resume(600_000);
+  await clock.advance(100);
+  assert.equal(one.log.find("tunnel is down").length, 1);
+  await one.stop();
+});
+
+for (const { name, jumpMs, sinceBootMs } of [
+  { name: "before the machine was started", jumpMs: 50 * 365 * 86_400_000, sinceBootMs: 300_000 },
+  { name: "to come", jumpMs: -3_600_000, sinceBootMs: undefined },
+])
+  test(`a tunnel whose handshake seems to be ${name} is tried at the start and not taken for dead, nor for alive`, async () => {
+    const pair = createPair();
+    const { clock, world, a, b, store } = pair;
+    const first = startDaemon(clock, { host: a, peers: [b], store });
+    const two = startDaemon(clock, { host: b, peers: [a], store });
+    await advanceUntil(clock, 5_000, () => world.works(a, b));
+    await first.stop();
+    await two.stop();
+    clock.jump(jumpMs);
+    mislead(pair, 9);
+    const writes = a.writes.length;
+    const booted = { ...clock, sinceBoot: () => sinceBootMs };
+    const one = startDaemon(booted, { host: a, peers: [b], store });
+    await clock.advance(60_000);
+    assert.equal(a.writes.length, writes);
+    assert.equal(one.log.find("tunnel is down").length, 0);
+    await one.stop();
+    b.up = false;
+    const again = startDaemon(booted, { host: a, peers: [b], store });
+    await advanceUntil(clock, 20_000, () => again.log.find("tunnel is down").length === 1);
+    await again.stop();
+  });
 
 test("a peer that says something else each second is not followed for ever, and one that moves a few times is", async () => {
   const pair = createPair({ watchable: true });

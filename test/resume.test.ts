@@ -67,3 +67,40 @@ test("watchResume ends when aborted, before and while it waits", async () => {
   await watchResume({ clock, signal: stop.signal }, () => sleepsMs.push(0));
   assert.deepEqual(sleepsMs, []);
 });
+
+test("watchResume tells sleep from a clock that was set where the time since the start is known", async () => {
+  const fake = createFakeClock();
+  let asleepMs = 0;
+  const clock = { ...fake, sinceBoot: () => fake.monotonic() + asleepMs };
+  const resumes: unknown[] = [];
+  const stop = new AbortController();
+  const ended = watchResume({ clock, signal: stop.signal }, (resume) => resumes.push(resume));
+  for (const ms of [3_600_000, -3_600_000, 1_700_000_000_000]) {
+    fake.jump(ms);
+    await fake.advance(4_000);
+  }
+  asleepMs = 60_000;
+  fake.jump(60_000);
+  await fake.advance(2_000);
+  await fake.stall(62_000);
+  assert.deepEqual(resumes, [
+    { kind: "set", sleptMs: 3_600_000, missedMs: 0 },
+    { kind: "set", sleptMs: 1_700_000_000_000, missedMs: 0 },
+    { kind: "slept", sleptMs: 60_000, missedMs: 60_000 },
+    { kind: "slept", sleptMs: 60_000, missedMs: 0 },
+  ]);
+  stop.abort();
+  await ended;
+});
+
+test("watchResume does not know where it is not", async () => {
+  const fake = createFakeClock();
+  const resumes: unknown[] = [];
+  const stop = new AbortController();
+  const ended = watchResume({ clock: fake, signal: stop.signal }, (resume) => resumes.push(resume));
+  fake.jump(3_600_000);
+  await fake.advance(2_000);
+  assert.deepEqual(resumes, [{ kind: "unknown", sleptMs: 3_600_000, missedMs: 0 }]);
+  stop.abort();
+  await ended;
+});
