@@ -9,8 +9,8 @@
  * other's NAT is open. Whoever hears nothing acts alone in the end: a peer may be of an older version, of STUNMESH-go,
  * behind a NAT whose port nobody knows, or away.
  */
-import { sameTransportAddress, type TransportAddress } from "./address.ts";
-import { isInSession, type Observation, SESSION_LIFETIME_MS } from "./convergence.ts";
+import { type Family, sameTransportAddress, type TransportAddress } from "./address.ts";
+import { isInSession, type Liveness, type Observation, SESSION_LIFETIME_MS, type Trial } from "./convergence.ts";
 import type { NatClass, PeerRecord } from "./record.ts";
 
 /** While data was heard of so lately, WireGuard sends data, and starts no handshake: it does after 15 s (KEEPALIVE_TIMEOUT + REKEY_TIMEOUT of the protocol). */
@@ -19,8 +19,18 @@ const DATA_FLOWS_MS = 10_000;
 const INITIATOR_WAIT_MS = 750;
 /** How long the other side leaves the first handshake to a peer it hears nothing of: longer by more than the longest way. */
 const RESPONDER_WAIT_MS = 1_500;
-/** The same when the peer is heard: its WireGuard may have tried just before, and tries again after 5 s and up to a third. */
-const RESPONDER_HEARD_WAIT_MS = 6_000;
+/** The same from when the peer is heard: it acts then, but its WireGuard may have tried just before, and tries again after 5 s and up to a third. */
+const RESPONDER_HEARD_WAIT_MS = 7_000;
+/** An endpoint that was tried for so long has had a handshake attempt of either side. */
+const IN_STEP_AFTER_MS = 6_000;
+/** How long this side keeps still so that the peer's next attempt is alone, and how often it does. */
+export const YIELD_MS = 6_000;
+const YIELD_AGAIN_MS = 20_000;
+/** Where nobody is, and no packet gets (RFC 5737, RFC 6666; the discard port). */
+const NOWHERE: Readonly<Record<Family, TransportAddress>> = {
+  ipv4: { family: "ipv4", host: "192.0.2.1", port: 9 },
+  ipv6: { family: "ipv6", host: "100::1", port: 9 },
+};
 /** An opening as old as this starts again when the peer published again: it was away, and is back. */
 const OPENING_STALE_MS = 30_000;
 
@@ -91,5 +101,37 @@ export function continueOpening(
 
 /** When this side acts by itself, of the monotonic clock: the past when it is time. */
 export function actsAtMs({ sinceMs, heardAtMs }: Opening, { silentMs, heardMs }: Patience): number {
-  return sinceMs + (heardAtMs === undefined ? silentMs : heardMs);
+  return heardAtMs === undefined ? sinceMs + silentMs : heardAtMs + heardMs;
+}
+
+/**
+ * True when the handshakes of the two sides are in step and this side has to leave the next one to the peer: the peer's
+ * packets arrive, it was tried for longer than a handshake takes, and there is no session. Only the side with the higher key
+ * yields, and only to a peer that knows of this; that one's attempts arrive, so that the next one brings the session.
+ */
+export function isInStep(options: {
+  readonly ownKey: Uint8Array;
+  readonly peerKey: Uint8Array;
+  readonly record: PeerRecord | undefined;
+  readonly liveness: Liveness;
+  readonly observation: Observation | undefined;
+  readonly trial: Trial | undefined;
+  readonly yieldedAtMs: number | undefined;
+  readonly monotonicMs: number;
+}): boolean {
+  const { ownKey, peerKey, record, liveness, observation, trial, yieldedAtMs, monotonicMs } = options;
+  if (liveness !== "receiving" || !record?.isExtended || Buffer.compare(ownKey, peerKey) < 0) return false;
+  if (!observation || isInSession(observation, monotonicMs)) return false;
+  const isTried = trial !== undefined && monotonicMs - trial.sinceMs >= IN_STEP_AFTER_MS;
+  return isTried && (yieldedAtMs === undefined || monotonicMs - yieldedAtMs >= YIELD_AGAIN_MS);
+}
+
+/** Where this side sends a peer's packets to while it yields. */
+export function nowhere(family: Family): TransportAddress {
+  return NOWHERE[family];
+}
+
+/** True for such an endpoint: this side yields, or did and was stopped. */
+export function isNowhere(endpoint: TransportAddress | undefined): boolean {
+  return endpoint !== undefined && sameTransportAddress(endpoint, NOWHERE[endpoint.family]);
 }

@@ -2,7 +2,7 @@
 import { formatTransportAddress, type TransportAddress } from "./address.ts";
 import type { Clock } from "./clock.ts";
 import { describeError, isAbort } from "./errors.ts";
-import { actsAtMs, continueOpening, type Opening, patienceWith } from "./initiative.ts";
+import { actsAtMs, continueOpening, isInStep, type Opening, patienceWith, YIELD_MS } from "./initiative.ts";
 import type { Log } from "./log.ts";
 import type { NatOpener } from "./nat-opener.ts";
 import type { PeerState } from "./peer-state.ts";
@@ -21,6 +21,8 @@ export interface Openings {
     peer: PeerState,
     options: { readonly endpoint: TransportAddress; readonly device: WireGuardDevice; readonly signal: AbortSignal },
   ): boolean;
+  /** True when this side has to keep still for a moment, as `isInStep` says; `settle` is called when that is over. */
+  yields(peer: PeerState, options: { readonly device: WireGuardDevice; readonly signal: AbortSignal }): boolean;
   /** Stops opening the NAT for a peer: it is reachable, or somewhere else. */
   end(peer: PeerState): void;
 }
@@ -94,6 +96,17 @@ export function createOpenings(deps: {
 
   return {
     end,
+    yields(peer, { device, signal }) {
+      const monotonicMs = clock.monotonic();
+      const { publicKey: peerKey } = peer.config;
+      const { record, liveness, observation, trial, yieldedAtMs } = peer;
+      const known = { record, liveness, observation, trial, yieldedAtMs, monotonicMs };
+      if (!isInStep({ ownKey: device.publicKey, peerKey, ...known })) return false;
+      peer.yieldedAtMs = monotonicMs;
+      log.debug({ peer: peer.config.name }, "handshakes are in step: the next one is left to the peer");
+      void settleLater(peer, { waitMs: YIELD_MS, signal });
+      return true;
+    },
     isOurTurn(peer, { endpoint, device, signal }) {
       const monotonicMs = clock.monotonic();
       const opening = continueOpening(peer.opening, { endpoint, newsAtMs: peer.newsAtMs, monotonicMs });

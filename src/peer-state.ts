@@ -44,6 +44,8 @@ export interface PeerState {
   record?: PeerRecord;
   /** Monotonic clock: when the peer was last seen to have published something else, or the same again. */
   newsAtMs?: number;
+  /** Monotonic clock: when this side last kept still, so that the peer's handshake is alone. */
+  yieldedAtMs?: number;
   /** The own NAT is being opened for the peer. */
   opening?: Opening;
   /** From where on the peer's sequence numbers are accepted (sequence.ts). */

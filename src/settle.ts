@@ -8,6 +8,7 @@ import { type EndpointRecord, formatTransportAddress, sameTransportAddress, type
 import type { Clock } from "./clock.ts";
 import { type Decision, decide, isNews, judgeLiveness, observePeer } from "./convergence.ts";
 import { handshakeAgeMs } from "./handshake-age.ts";
+import { isNowhere, nowhere, YIELD_MS } from "./initiative.ts";
 import type { Log } from "./log.ts";
 import type { NatOpener } from "./nat-opener.ts";
 import { createOpenings } from "./openings.ts";
@@ -43,13 +44,13 @@ export interface SettleDeps {
   onAnswer(peer: PeerState): void;
 }
 
-/** `open`: this side's NAT is being opened, and the first handshake left to the peer. */
-export type Settled = Decision["action"] | "open";
+/** `open`: this side's NAT is being opened, and the first handshake left to the peer. `yield`: the next one is, by an endpoint where nobody is. */
+export type Settled = Decision["action"] | "open" | "yield";
 
 /** What is to be done about a peer on the device. */
 interface Verdict {
   readonly action: Settled;
-  /** The endpoint to write with `set`. */
+  /** The endpoint to write with `set` and `yield`. */
   readonly endpoint?: TransportAddress;
 }
 
@@ -124,7 +125,7 @@ export function createSettler(deps: SettleDeps): Settler {
       return { ...waiting, reading, decision: reading && decideFor(waiting, { reading, device }) };
     });
     const updates = decided.flatMap(({ peer, decision, reading }) =>
-      decision?.action === "set" && decision.endpoint && reading
+      (decision?.action === "set" || decision?.action === "yield") && decision.endpoint && reading
         ? [{ publicKey: peer.config.publicKey, endpoint: decision.endpoint, unlessChangedSince: reading }]
         : [],
     );
@@ -143,6 +144,11 @@ export function createSettler(deps: SettleDeps): Settler {
     { peer, signal }: Waiting,
     { reading, device }: { readonly reading: WireGuardPeer; readonly device: WireGuardDevice },
   ): Verdict {
+    const current = isNowhere(reading.endpoint) ? undefined : reading.endpoint;
+    const monotonicMs = clock.monotonic();
+    // Until the peer's handshake has come, or should have.
+    if (!current && reading.endpoint && monotonicMs - (peer.yieldedAtMs ?? -Infinity) < YIELD_MS)
+      return { action: "wait" };
     const decision = decide({
       liveness: peer.liveness,
       record: peer.record?.endpoints,
@@ -150,12 +156,13 @@ export function createSettler(deps: SettleDeps): Settler {
       isRecordNews: isNews(peer.newsAtMs, peer.observation),
       fallback: peer.fallback,
       protocol: peer.config.protocol,
-      current: reading.endpoint,
+      current,
       trial: peer.trial,
-      monotonicMs: clock.monotonic(),
+      monotonicMs,
     });
-    const endpoint = decision.action === "set" ? decision.endpoint : reading.endpoint;
+    const endpoint = decision.action === "set" ? decision.endpoint : current;
     if (decision.action === "leave" || !endpoint || !openings) return decision;
+    if (openings.yields(peer, { device, signal })) return { action: "yield", endpoint: nowhere(endpoint.family) };
     return openings.isOurTurn(peer, { endpoint, device, signal }) ? decision : { action: "open" };
   }
 
@@ -171,7 +178,7 @@ export function createSettler(deps: SettleDeps): Settler {
   ): void {
     const { device, reading, decision, always, signal } = options;
     const { name } = peer.config;
-    if (decision.action === "open") return;
+    if (decision.action === "open" || decision.action === "yield" || decision.action === "wait") return;
     const endpoint = decision.endpoint ?? reading.endpoint;
     if (decision.action === "set" && decision.endpoint) {
       const previous = reading.endpoint && formatTransportAddress(reading.endpoint);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { TransportAddress } from "../src/address.ts";
 import type { Observation } from "../src/convergence.ts";
-import { actsAtMs, continueOpening, patienceWith } from "../src/initiative.ts";
+import { actsAtMs, continueOpening, isInStep, patienceWith } from "../src/initiative.ts";
 import type { PeerRecord } from "../src/record.ts";
 
 const low = Uint8Array.of(1, 200);
@@ -88,5 +88,31 @@ test("an opening begins again when the peer is back after a while, and not for e
 test("actsAtMs() is later, or sooner, once the peer was heard, as the patience says", () => {
   const how = { silentMs: 1_000, heardMs: 0 };
   assert.equal(actsAtMs({ endpoint, sinceMs: 10 }, how), 1_010);
-  assert.equal(actsAtMs({ endpoint, sinceMs: 10, heardAtMs: 300 }, how), 10);
+  assert.equal(actsAtMs({ endpoint, sinceMs: 10, heardAtMs: 300 }, how), 300);
+});
+
+test("only the higher side yields, to a peer that is heard, was tried for long and has no session, and not all the time", () => {
+  const inStep: Parameters<typeof isInStep>[0] = {
+    ownKey: high,
+    peerKey: low,
+    record: ours,
+    liveness: "receiving",
+    observation: heard({ bytesAgoMs: 1_000 }),
+    trial: { endpoint, sinceMs: NOW_MS - 6_000 },
+    yieldedAtMs: undefined,
+    monotonicMs: NOW_MS,
+  };
+  assert.equal(isInStep(inStep), true);
+  assert.equal(isInStep({ ...inStep, yieldedAtMs: NOW_MS - 20_000 }), true);
+  for (const other of [
+    { ownKey: low, peerKey: high },
+    { record: stunmeshGo },
+    { liveness: "silent" },
+    { liveness: "alive" },
+    { observation: heard({ handshakeAgoMs: 170_000, bytesAgoMs: 1_000 }) },
+    { trial: { endpoint, sinceMs: NOW_MS - 5_999 } },
+    { trial: undefined },
+    { yieldedAtMs: NOW_MS - 19_999 },
+  ] as const)
+    assert.equal(isInStep({ ...inStep, ...other }), false, JSON.stringify(other));
 });

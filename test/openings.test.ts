@@ -95,7 +95,7 @@ test("it does not wait for long for a peer that it does not hear", async () => {
 test("the other side leaves the first handshake to it for a moment, and longer when it hears it", async () => {
   for (const [isHeard, waitMs] of [
     [false, 1_500],
-    [true, 6_000],
+    [true, 7_000],
   ] as const) {
     const { clock, settle, opened, written, provoked } = start("higher");
     assert.equal(await settle(), "open");
@@ -161,4 +161,41 @@ test("stopping ends the waiting", async () => {
   assert.equal(opened[0]?.signal.aborted, true);
   assert.deepEqual(written, []);
   assert.equal(clock.sleeping, 0);
+});
+
+test("handshakes in step: the side with the higher key keeps still, and goes on when the peer's does not come", async () => {
+  const { clock, settle, state, peer, written, provoked } = start("higher");
+  state.reading = { endpoint: at(1_000), receivedBytes: 100 };
+  await settle();
+  await clock.advance(2_000);
+  // Tried, and heard of again and again, without a session.
+  for (let receivedBytes = 200; receivedBytes < 900; receivedBytes += 100) {
+    state.reading = { ...state.reading, receivedBytes };
+    await settle();
+    if (written.length > 0) break;
+    await clock.advance(1_000);
+  }
+  assert.deepEqual(written, [9], "an endpoint where nobody is");
+  const before = provoked();
+  assert.equal(await settle(), "wait");
+  await clock.advance(5_800);
+  assert.deepEqual([written, provoked()], [[9], before]);
+  await clock.advance(300);
+  assert.deepEqual(written, [9, 1_000]);
+  assert.equal(peer.liveness, "receiving");
+});
+
+test("handshakes in step: the peer's that comes is the end of it", async () => {
+  const { clock, settle, state, written } = start("higher");
+  state.reading = { endpoint: at(1_000), receivedBytes: 100 };
+  await settle();
+  await clock.advance(2_000);
+  for (let receivedBytes = 200; written.length === 0 && receivedBytes < 900; receivedBytes += 100) {
+    state.reading = { ...state.reading, receivedBytes };
+    await settle();
+    await clock.advance(1_000);
+  }
+  state.reading = { ...state.reading, endpoint: at(1_000), latestHandshakeMs: clock.now(), receivedBytes: 1_000 };
+  await clock.advance(10_000);
+  assert.deepEqual(written, [9]);
 });
