@@ -18,6 +18,8 @@ import { PROMETHEUS_CONTENT_TYPE } from "./prometheus-text.ts";
 
 const MAX_CONNECTIONS = 16;
 const MAX_HEADER_BYTES = 8 * 1024;
+/** Who asks within this time of another gets the same text: anybody may ask, and it is a megabyte with a thousand peers. */
+const SHARED_MS = 250;
 /** For a whole connection: a reader that is slower than this does not get everything. */
 const CONNECTION_MS = 10_000;
 
@@ -44,8 +46,19 @@ interface Listening {
 
 export function createMetricsListener({ clock, log, text }: MetricsListenerOptions): MetricsListener {
   const failures = createFailureLog(log);
+  let shared: { readonly text: Promise<string>; readonly atMs: number } | undefined;
   let current: Listening | undefined;
   let changing = Promise.resolve();
+
+  function sharedText(): Promise<string> {
+    const nowMs = clock.monotonic();
+    if (!shared || nowMs - shared.atMs >= SHARED_MS) shared = { text: text(), atMs: nowMs };
+    // A failure is nobody else's.
+    shared.text.catch(() => {
+      shared = undefined;
+    });
+    return shared.text;
+  }
 
   async function answer({ method, url = "", headers }: IncomingMessage, response: ServerResponse): Promise<void> {
     if (!isOwnHost(headers.host, hostname())) {
@@ -56,7 +69,7 @@ export function createMetricsListener({ clock, log, text }: MetricsListenerOptio
     if (method !== "GET")
       return reply(response, { status: 405, body: "Only GET is possible\n", headers: { Allow: "GET" } });
     try {
-      const body = await text();
+      const body = await sharedText();
       reply(response, { status: 200, body, headers: { "Content-Type": PROMETHEUS_CONTENT_TYPE } });
       failures.ended("text", { message: "metrics can be read again" });
     } catch (error) {

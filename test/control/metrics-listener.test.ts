@@ -18,12 +18,17 @@ function open(t: TestContext, text: () => Promise<string> = async () => "up 1\n"
 
 test("GET /metrics is answered with the metrics of the moment, everything else refused", async (t) => {
   let count = 0;
-  const { listener } = open(t, async () => `count ${++count}\n`);
+  const clock = createFakeClock();
+  const { listener } = open(t, async () => `count ${++count}\n`, clock);
   await listener.use(anyPort);
   const base = `http://${listener.address()}`;
   const first = await fetch(`${base}/metrics`);
   assert.equal(first.headers.get("content-type"), "text/plain; version=0.0.4; charset=utf-8");
   assert.equal(await first.text(), "count 1\n");
+  // Who asks within a moment gets the same text: anybody may ask, and many at a time.
+  const together = await Promise.all(Array.from({ length: 10 }, async () => (await fetch(`${base}/metrics`)).text()));
+  assert.deepEqual([...new Set(together)], ["count 1\n"]);
+  await clock.advance(250);
   assert.equal(await (await fetch(`${base}/metrics?x=1`)).text(), "count 2\n");
   assert.equal((await fetch(`${base}/`)).status, 404);
   assert.equal((await fetch(`${base}/metrics/`)).status, 404);
