@@ -18,6 +18,7 @@ const npmRun = (script) => ["npm", "run", "--silent", script];
 const steps = [
   { name: "lint", argv: npmRun("lint"), limitMinutes: 5, alone: "npm run lint" },
   { name: "unused", argv: npmRun("unused"), limitMinutes: 5, alone: "npm run unused" },
+  { name: "expressions", argv: npmRun("expressions"), limitMinutes: 5, alone: "npm run expressions" },
   { name: "compile", argv: npmRun("compile"), limitMinutes: 5, alone: "npm run compile" },
   { name: "unit tests", argv: ["node", "test/run.mjs", "unit"], limitMinutes: 15, alone: "npm run unit", counts: true },
   { name: "build", argv: npmRun("build"), limitMinutes: 5, alone: "npm run build" },
