@@ -13,7 +13,7 @@ export const MAX_GROWTH = 8;
 
 const MEASURABLE_MS = 2;
 const MAX_TIMES = 500;
-const MAX_RUNS = 30;
+const MAX_RUNS = 200;
 const FACTOR = LARGE_BYTES / SMALL_BYTES;
 
 export interface Growth {
