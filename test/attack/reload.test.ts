@@ -15,8 +15,16 @@ const DAY_S = 86_400;
 const newest = { family: "ipv4", host: "203.0.113.77", port: 7 } as const;
 const old = { family: "ipv4", host: "198.51.100.99", port: 9 } as const;
 
+/** What is run at the end of the test before all that is cleaned up later: hooks run in the order in which they were made. */
+function endBeforeCleanUp(t: TestContext): { run(): Promise<void> } {
+  const ending = { run: (): Promise<void> => Promise.resolve() };
+  t.after(() => ending.run());
+  return ending;
+}
+
 /** A daemon whose peer of wg0 is away, and who fills that peer's place in the store as he likes. */
 async function attack(t: TestContext, { withDirectory = true } = {}) {
+  const ending = endBeforeCleanUp(t);
   const directory = await temporaryDirectory(t);
   const world = await startFakeDaemon(withDirectory ? { directory } : {});
   const { clock, hosts, far, store, daemon, stop, ended, config, log } = world;
@@ -51,10 +59,10 @@ async function attack(t: TestContext, { withDirectory = true } = {}) {
     const key = Buffer.from(peer!.publicKey).toString("base64");
     return text === undefined ? undefined : decodeMemory(text).peers.get(key)?.recordSequence;
   }
-  t.after(async () => {
+  ending.run = async () => {
     stop.abort();
     await ended;
-  });
+  };
   return { ...world, host, peer, put, look, reload, onDisk, nowS, log };
 }
 
@@ -91,6 +99,7 @@ for (const withDirectory of [true, false]) {
 
 /** A daemon for wg0 that is to serve wg1 as well, with another description of a peer of wg0. */
 async function startGrowing(t: TestContext) {
+  const ending = endBeforeCleanUp(t);
   const directory = await temporaryDirectory(t);
   const used: Config[] = [];
   const closed: Config[] = [];
@@ -116,10 +125,10 @@ async function startGrowing(t: TestContext) {
   const next = config({ interfaces: [changed, wg1] });
   const outside = { reload: (run: () => Promise<Config>) => run().then(() => undefined) };
   const reload = createReload({ daemon, outside, log, reread: async () => next });
-  t.after(async () => {
+  ending.run = async () => {
     stop.abort();
     await ended;
-  });
+  };
   return {
     ...world,
     directory,
